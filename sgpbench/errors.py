@@ -1,0 +1,131 @@
+"""Every error sgpbench raises on purpose.
+
+::
+
+    SgpbenchError                the root; its message is meant for people
+    ├── UsageError               the command line asks for something that does not exist (exit code 2)
+    ├── ProtocolError            a protocol file is broken, unknown, or not the one a run was made with
+    ├── PluginError              a task, model or metric plugin cannot be loaded
+    ├── DataError                a data set is missing, damaged or has another hash
+    ├── StoreError               a run directory cannot be opened, is foreign, or is in use
+    ├── ResultError              a published result or its evidence breaks the schema
+    ├── MetricUnavailable        a metric lacks weights, a package or a judge on this machine
+    ├── BudgetError              a budget is given for a model whose price is not known
+    ├── RendererError            the rendering sandbox itself does not work here
+    └── ModelError               a model cannot answer
+        ├── ModelUnavailable     it cannot be used at all: no key, no weights, no server, not permitted
+        ├── UnsupportedParameter the user set a parameter that the model refuses
+        ├── TransientError       worth asking again: 5xx, time-outs, resets, unreadable bodies
+        └── RateLimited          the provider asks us to slow down; may carry a waiting time
+
+The command line prints the message in one line and leaves with ``exit_code``; it never shows a traceback for these.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "BudgetError",
+    "DataError",
+    "MetricUnavailable",
+    "ModelError",
+    "ModelUnavailable",
+    "PluginError",
+    "ProtocolError",
+    "RateLimited",
+    "RendererError",
+    "ResultError",
+    "SgpbenchError",
+    "StoreError",
+    "TransientError",
+    "UnsupportedParameter",
+    "UsageError",
+    "unknown_name",
+]
+
+
+class SgpbenchError(Exception):
+    """What happened, to what, and (``remedy``) the command or step that helps."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, remedy: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.remedy}" if self.remedy else self.message
+
+
+class UsageError(SgpbenchError):
+    """The command line names something that does not exist or does not fit together."""
+
+    exit_code = 2
+
+
+class ProtocolError(SgpbenchError):
+    """A protocol file is broken or unknown, or a run was made under another version of it."""
+
+
+class PluginError(SgpbenchError):
+    """A plugin cannot be loaded; the message names the plugin and its own error."""
+
+
+class DataError(SgpbenchError):
+    """A data set is missing, damaged, or differs from its manifest."""
+
+
+class StoreError(SgpbenchError):
+    """A run directory cannot be used: foreign, damaged, in use, or not writable."""
+
+
+class ResultError(SgpbenchError):
+    """A published result or its evidence does not follow the schema."""
+
+
+class MetricUnavailable(SgpbenchError):
+    """A metric cannot be computed on this machine; never replaced by a plausible number."""
+
+
+class BudgetError(SgpbenchError):
+    """A budget cannot be kept because a price is unknown."""
+
+
+class RendererError(SgpbenchError):
+    """The sandbox cannot start or lost its workers for a reason that is not a drawing's."""
+
+
+class ModelError(SgpbenchError):
+    """A model gave no completion."""
+
+
+class ModelUnavailable(ModelError):
+    """The model cannot be used at all; asking again will not help (HTTP 400, 401, 403, 404; no key; no weights)."""
+
+
+class UnsupportedParameter(ModelError):
+    """The user set a parameter that this model refuses."""
+
+    exit_code = 2
+
+
+class TransientError(ModelError):
+    """The same request may well succeed later. ``retry_after`` is in seconds, if the provider gave one."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None, remedy: str | None = None) -> None:
+        super().__init__(message, remedy=remedy)
+        self.retry_after = retry_after
+
+
+class RateLimited(TransientError):
+    """The provider refused the request because of its rate or concurrency (HTTP 429, 529)."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str], *, listing: str) -> UsageError:
+    """A usage error for an unknown ``name`` that offers the nearest known ones and the command that lists all."""
+    near = difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.5)
+    hint = f"Did you mean {' or '.join(near)}? " if near else ""
+    return UsageError(f"There is no {kind} named '{name}'.", remedy=f"{hint}See `{listing}`.")

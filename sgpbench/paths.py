@@ -1,0 +1,37 @@
+"""Where things are: the folders at the project's root, the user's cache, the data directories."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from sgpbench.errors import SgpbenchError
+
+__all__ = ["cache_dir", "data_dirs", "root_folder"]
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def root_folder(name: str) -> Path:
+    """A folder of the project's root (``tasks``, ``protocols`` ...), in a checkout and in an installed package."""
+    for base in (_PACKAGE / "_root", _PACKAGE.parent):
+        folder = base / name
+        if folder.is_dir() and (base.name == "_root" or (base / "pyproject.toml").is_file()):
+            return folder
+    raise SgpbenchError(f"The folder '{name}' of sgpbench is missing.", remedy="Install sgpbench again.")
+
+
+def cache_dir() -> Path:
+    """The user's cache: ``SGPBENCH_CACHE_DIR``, else ``$XDG_CACHE_HOME/sgpbench``, else ``~/.cache/sgpbench``."""
+    if own := os.environ.get("SGPBENCH_CACHE_DIR"):
+        return Path(own)
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "sgpbench"
+
+
+def data_dirs(given: Path | None = None) -> tuple[Path, ...]:
+    """Where data is looked for, in order: the given directory, ``SGPBENCH_DATA_DIR``, the user's cache."""
+    found = [given] if given else []
+    if own := os.environ.get("SGPBENCH_DATA_DIR"):
+        found.append(Path(own))
+    return (*found, cache_dir() / "data")
