@@ -252,6 +252,10 @@ class Drawing:
     rendering_hash: str | None
     """Identity of the pixels' making: program, renderer, options."""
     flags: frozenset[Flag] = frozenset()
+    rendering_without_text: Path | None = None
+    """The same with all text taken out of the program, where it had any."""
+    structure: Mapping[str, float] = field(default_factory=dict)
+    """What ``sgpbench.svg.structure`` measured of the program."""
 
 
 @dataclass(frozen=True, slots=True)
