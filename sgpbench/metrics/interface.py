@@ -7,17 +7,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
-from sgpbench.records import Column, Drawing, Failure, Json, Score
+from sgpbench.records import Column, Completion, Drawing, Failure, Json, Score
 
 if TYPE_CHECKING:
     from sgpbench.models.calls import Caller
     from sgpbench.protocol import Protocol as BenchmarkProtocol
+    from sgpbench.tasks.interface import DataFolders
 
-__all__ = ["Metric", "MetricContext", "MetricFactory", "Need"]
+__all__ = ["Metric", "MetricContext", "MetricFactory", "Need", "ReplyStore"]
 
 Need: TypeAlias = Literal["reference", "questions", "rubric", "scene", "invalid"]
 """What a prompt must carry for the metric to apply. ``scene``: a ``shapes`` specification in the metadata. ``invalid``:
 the metric wants samples without a valid drawing too (their ``rendering`` is ``None``)."""
+
+
+class ReplyStore(Protocol):
+    """Keeps what judges and answerers replied, so that a drawing whose other parts failed is not paid for again."""
+
+    def get(self, key: str) -> str | None:
+        """The text of the newest reply under that key, or ``None``."""
+
+    def put(self, key: str, completion: Completion) -> None:
+        """Keeps a reply, with what it cost, before anything else is done with it; a newer one replaces an older."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +47,10 @@ class MetricContext:
     judge_repeats: int = 1
     open_caller: Callable[[str], Caller] | None = None
     """Opens a model by name for asking, within its limits and the budget; ``None`` where asking is not allowed."""
+    data: DataFolders | None = None
+    """Where upstream wording (``paper`` rubrics) is looked up."""
+    replies: ReplyStore | None = None
+    """Where paid replies are kept; ``None`` keeps them in memory, for this metric's life."""
 
 
 class Metric(Protocol):
