@@ -54,7 +54,10 @@ class MetricContext:
 
 
 class Metric(Protocol):
-    """Scores drawings in batches; equal results whatever the batch."""
+    """Scores drawings in batches; equal results whatever the batch.
+
+    ``score`` may be called again before an earlier call has returned (a few batches are kept in flight).
+    """
 
     name: str
     """As asked for, argument included: ``clip``, ``clip[fast]``, ``judge[gpt-4o-mini]``."""
