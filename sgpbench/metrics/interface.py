@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 from sgpbench.records import Column, Completion, Drawing, Failure, Json, Score
 
 if TYPE_CHECKING:
+    from sgpbench.data.interface import DataFolders
     from sgpbench.models.calls import Caller
     from sgpbench.protocol import Protocol as BenchmarkProtocol
-    from sgpbench.tasks.interface import DataFolders
 
 __all__ = ["Metric", "MetricContext", "MetricFactory", "Need", "ReplyStore"]
 

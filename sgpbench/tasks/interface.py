@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from sgpbench.data.interface import DataFolders
 from sgpbench.records import Prompt, Slice
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["DataFolders", "Task"]
-
-
-class DataFolders(Protocol):
-    """Finds the files of data sets; see ``sgpbench.data.DataStore``."""
-
-    def file(self, dataset: str, name: str) -> Path:
-        """The verified local path of a file.
-
-        Raises:
-            DataError: it is missing or damaged; the message holds the command that fetches it.
-        """
-
-    def find(self, dataset: str, name: str) -> Path | None:
-        """The same, or ``None`` where the file is missing."""
 
 
 class Task(Protocol):
