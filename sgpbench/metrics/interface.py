@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
+from sgpbench.metrics.shared import Shared
 from sgpbench.records import Column, Completion, Drawing, Failure, Json, Score
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class MetricContext:
     """Where upstream wording (``paper`` rubrics) is looked up."""
     replies: ReplyStore | None = None
     """Where paid replies are kept; ``None`` keeps them in memory, for this metric's life."""
+    shared: Shared = field(default_factory=Shared)
+    """Encoders and the like, opened once for all metrics that are opened with this context (or a ``replace`` of it)."""
 
 
 class Metric(Protocol):
