@@ -11,6 +11,7 @@
     ├── ResultError              a published result or its evidence breaks the schema
     ├── MetricUnavailable        a metric lacks weights, a package or a judge on this machine
     ├── BudgetError              a budget is given for a model whose price is not known
+    ├── BudgetReached            the next call might cross the budget (exit code 3: the run is incomplete)
     ├── RendererError            the rendering sandbox itself does not work here
     └── ModelError               a model cannot answer
         ├── ModelUnavailable     it cannot be used at all: no key, no weights, no server, not permitted
@@ -28,6 +29,7 @@ from collections.abc import Iterable
 
 __all__ = [
     "BudgetError",
+    "BudgetReached",
     "DataError",
     "MetricUnavailable",
     "ModelError",
@@ -94,6 +96,12 @@ class BudgetError(SgpbenchError):
     """A budget cannot be kept because a price is unknown."""
 
 
+class BudgetReached(SgpbenchError):
+    """The next call might cross the budget, so it was not made; a larger budget goes on from here."""
+
+    exit_code = 3
+
+
 class RendererError(SgpbenchError):
     """The sandbox cannot start or lost its workers for a reason that is not a drawing's."""
 
@@ -113,11 +121,23 @@ class UnsupportedParameter(ModelError):
 
 
 class TransientError(ModelError):
-    """The same request may well succeed later. ``retry_after`` is in seconds, if the provider gave one."""
+    """The same request may well succeed later.
 
-    def __init__(self, message: str, *, retry_after: float | None = None, remedy: str | None = None) -> None:
+    ``retry_after`` is in seconds, if the provider gave one. ``maybe_billed`` says that the provider may have done (and
+    charged for) the work although its answer never arrived whole: a time-out, a cut or unreadable body.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        maybe_billed: bool = False,
+        remedy: str | None = None,
+    ) -> None:
         super().__init__(message, remedy=remedy)
         self.retry_after = retry_after
+        self.maybe_billed = maybe_billed
 
 
 class RateLimited(TransientError):
