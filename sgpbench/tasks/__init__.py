@@ -1,0 +1,1 @@
+"""Tasks: the plugin interface, discovery, and what all tasks share. The plugins themselves are in ``tasks/``."""
