@@ -130,6 +130,8 @@ class JudgeRule(_Frozen):
     """Of ``total``, ``items`` and the mean of ``count`` over nouns."""
     unrendered_parts: Literal["zero", "none"]
     """Whether the parts of a program that does not render count 0 or are absent."""
+    unparsed_parts: Literal["zero", "none"]
+    """The same for a program that is missing or does not parse."""
     rubrics: Mapping[Literal["binding", "relation", "total", "items", "count"], Template]
 
 
