@@ -108,6 +108,9 @@ class Question:
     answer: str
     kind: str
     """The element type the question asks about: object, color, counting, spatial, ..."""
+    answer_added: bool = False
+    """The expected answer was not among the published choices and was put last, so that it can be given at all. The
+    released code can never count such a question as answered; ``paper`` scores it 0."""
 
 
 @dataclass(frozen=True, slots=True)
