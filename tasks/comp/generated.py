@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from dataclasses import replace
+from functools import partial
+from typing import TypeAlias, TypeVar
 
 from sgpbench.records import Json, Prompt
 
@@ -51,30 +53,21 @@ class _Draw:
         return items[first], items[second + (second >= first)]
 
 
+_Maker: TypeAlias = Callable[[_Draw], tuple[Content, Prompt]]
+
+
 def generated_prompts(seed: int) -> list[Prompt]:
     """3,200 prompts: 400 of each binding and relation kind, 100 numeracy prompts of each total from 3 to 10."""
+    series: list[tuple[str, int, _Maker]] = [
+        *((f"{minor}_binding", PER_KIND, partial(_binding, minor)) for minor in _ATTRIBUTES),
+        *((f"{minor.removesuffix('_spatial')}_relation", PER_KIND, partial(_relation, minor)) for minor in RELATIONS),
+        *((f"numeracy_{total}", PER_TOTAL, partial(_numeracy, total)) for total in TOTALS),
+    ]
     taken = set(published_marks())
-    prompts: list[Prompt] = []
-    for minor in _ATTRIBUTES:
-        prompts += _series(f"{minor}_binding", seed, PER_KIND, taken, lambda draw, minor=minor: _binding(draw, minor))
-    for minor in RELATIONS:
-        prompts += _series(
-            f"{minor.removesuffix('_spatial')}_relation",
-            seed,
-            PER_KIND,
-            taken,
-            lambda draw, minor=minor: _relation(draw, minor),
-        )
-    for total in TOTALS:
-        prompts += _series(
-            f"numeracy_{total}", seed, PER_TOTAL, taken, lambda draw, total=total: _numeracy(draw, total)
-        )
-    return prompts
+    return [prompt for name, wanted, make in series for prompt in _series(name, seed, wanted, taken, make)]
 
 
-def _series(
-    name: str, seed: int, wanted: int, taken: set[str], make: Callable[[_Draw], tuple[Content, Prompt]]
-) -> list[Prompt]:
+def _series(name: str, seed: int, wanted: int, taken: set[str], make: _Maker) -> list[Prompt]:
     """``wanted`` prompts whose text and content are not among ``taken``, which grows by them."""
     draw = _Draw(f"{seed}/{name}")
     prompts: list[Prompt] = []
@@ -85,35 +78,24 @@ def _series(
             continue
         taken |= marks
         prompt_id = f"{name}_seed{seed}_{len(prompts) + 1}"
-        prompts.append(_named(prompt, prompt_id))
+        prompts.append(replace(prompt, id=prompt_id, cluster=prompt_id))
     return prompts
 
 
-def _named(prompt: Prompt, prompt_id: str) -> Prompt:
-    return Prompt(
-        id=prompt_id,
-        caption=prompt.caption,
-        category=prompt.category,
-        cluster=prompt_id,
-        metadata=prompt.metadata,
-        rubric=prompt.rubric,
-    )
-
-
-def _binding(draw: _Draw, minor: str) -> tuple[Content, Prompt]:
+def _binding(minor: str, draw: _Draw) -> tuple[Content, Prompt]:
     """Two different things with two different attributes, so that swapping them is a mistake."""
     key, words = _ATTRIBUTES[minor]
     attributes, nouns = draw.two(words), draw.two(NOUNS)
     things = [article(f"{attribute} {noun}") for attribute, noun in zip(attributes, nouns, strict=True)]
     caption = " and ".join(things)
     metadata: dict[str, Json] = {"gen_type": "generated", key: list(attributes), "nouns": list(nouns)}
-    content = (minor, *sorted(zip(attributes, nouns, strict=True)))
+    content: Content = (minor, *sorted(zip(attributes, nouns, strict=True)))
     return content, Prompt(
         "", caption, category("binding", minor), "", metadata, rubric=single_rubric("binding", caption)
     )
 
 
-def _relation(draw: _Draw, minor: str) -> tuple[Content, Prompt]:
+def _relation(minor: str, draw: _Draw) -> tuple[Content, Prompt]:
     """One thing in a relation to another; for the implicit ones the first is a living being."""
     relation = draw.pick(RELATIONS[minor])
     first, second = draw.two(NOUNS)
@@ -121,13 +103,13 @@ def _relation(draw: _Draw, minor: str) -> tuple[Content, Prompt]:
         first = draw.pick([noun for noun in ANIMATE if noun != second])
     caption = f"{article(first)} {relation} {article(second)}"
     metadata: dict[str, Json] = {"gen_type": "generated", "relation": relation, "nouns": [first, second]}
-    content = (minor, *sorted((first, second)))
+    content: Content = (minor, *sorted((first, second)))
     return content, Prompt(
         "", caption, category("relation", minor), "", metadata, rubric=single_rubric("relation", caption)
     )
 
 
-def _numeracy(draw: _Draw, total: int) -> tuple[Content, Prompt]:
+def _numeracy(total: int, draw: _Draw) -> tuple[Content, Prompt]:
     """Two or three kinds of thing, at least one of each, ``total`` in all."""
     kinds = 2 + draw.below(2)
     nouns: list[str] = []
@@ -146,5 +128,5 @@ def _numeracy(draw: _Draw, total: int) -> tuple[Content, Prompt]:
         "object_counts": [{"noun": noun, "count": n} for noun, n in counts],
         "objects": nouns,
     }
-    content = ("numeracy", *sorted(counts))
+    content: Content = ("numeracy", *sorted(counts))
     return content, Prompt("", caption, "numeracy", "", metadata, rubric=numeracy_rubric(total, counts))

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Literal, TypedDict
 
 from sgpbench.errors import DataError
 from sgpbench.records import Json, Prompt, RubricPart
+from sgpbench.tasks.texts import normalised
 
 from .rubric import category, numeracy_rubric, single_rubric
 
-__all__ = ["normalised", "official_prompts"]
+__all__ = ["official_prompts"]
 
 
 class _Count(TypedDict):
@@ -33,15 +33,6 @@ class _Row(TypedDict):
     major_type: Literal["binding", "relation", "numeracy"]
     minor_type: str
     metadata: _Metadata
-
-
-def normalised(text: str) -> str:
-    """The text by which duplicates are found.
-
-    Outer spaces, then outer double quotes, then final periods are removed; lower case; runs of white space become one
-    space. The 3,200 published prompts have 2,188 such texts.
-    """
-    return re.sub(r"\s+", " ", text.strip().strip('"').rstrip(".").lower())
 
 
 def official_prompts(path: Path) -> list[Prompt]:

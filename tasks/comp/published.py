@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TypeAlias, cast
 
 from sgpbench.records import Prompt
-
-from .official import normalised
+from sgpbench.tasks.texts import normalised
 
 __all__ = ["Content", "content_mark", "content_of", "marks_of", "published_marks", "text_mark"]
 
