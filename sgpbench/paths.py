@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sgpbench.errors import SgpbenchError
 
-__all__ = ["cache_dir", "data_dirs", "root_folder"]
+__all__ = ["cache_dir", "data_dirs", "project_root", "root_folder"]
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -19,6 +19,11 @@ def root_folder(name: str) -> Path:
         if folder.is_dir() and (base.name == "_root" or (base / "pyproject.toml").is_file()):
             return folder
     raise SgpbenchError(f"The folder '{name}' of sgpbench is missing.", remedy="Install sgpbench again.")
+
+
+def project_root() -> Path | None:
+    """The root of the checkout this package runs from; ``None`` for an installed package."""
+    return _PACKAGE.parent if (_PACKAGE.parent / "pyproject.toml").is_file() else None
 
 
 def cache_dir() -> Path:

@@ -1,0 +1,98 @@
+"""Puts the commands together, and turns errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from typing import Annotated
+
+import click
+import typer
+from typer.core import TyperGroup
+
+from sgpbench import __version__
+from sgpbench.errors import SgpbenchError
+
+__all__ = ["app", "main"]
+
+# Name → (module that holds ``command`` or ``app``, line for --help). Modules are imported when their command is called.
+_COMMANDS = {
+    "run": ("sgpbench.cli.run", "Ask a model for drawings, render and score them. Run it again to continue."),
+    "score": ("sgpbench.cli.score", "Score a run again, with no call to its model."),
+    "status": ("sgpbench.cli.status", "Say how far a run has come."),
+    "show": ("sgpbench.cli.show", "Show one sample, or write a contact sheet of a run."),
+    "export": ("sgpbench.cli.export", "Write a run's result and evidence for publication."),
+    "validate": ("sgpbench.cli.validate", "Check results and their evidence."),
+    "compare": ("sgpbench.cli.compare", "Compare two models over the prompts they share."),
+    "leaderboard": ("sgpbench.cli.leaderboard", "Build or serve the leaderboard."),
+    "data": ("sgpbench.cli.data", "List, fetch and verify data sets."),
+    "tasks": ("sgpbench.cli.tasks", "List and show tasks."),
+    "models": ("sgpbench.cli.models", "List and show models."),
+    "metrics": ("sgpbench.cli.metrics", "List and show metrics."),
+    "judge": ("sgpbench.cli.judge", "Calibrate a judge before paying it."),
+    "doctor": ("sgpbench.cli.doctor", "Say what works on this machine and what to do about the rest."),
+}
+
+
+class _LazyGroup(TyperGroup):
+    """Commands whose modules are imported only when they are needed: ``--help`` stays fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        name, help_line = _COMMANDS[cmd_name]
+        if ctx.params.get("_listing") or _only_help():
+            return click.Command(cmd_name, help=help_line)
+        module = importlib.import_module(name)
+        command: click.Command = typer.main.get_command(module.app)
+        command.name = cmd_name
+        command.help = command.help or help_line
+        return command
+
+
+def _only_help() -> bool:
+    """Whether the command line asks for the list of commands alone."""
+    words = [word for word in sys.argv[1:] if word != "--verbose"]
+    return not words or words[0] in {"--help", "-h"}
+
+
+app = typer.Typer(cls=_LazyGroup, no_args_is_help=True, add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"sgpbench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    verbose: Annotated[bool, typer.Option("--verbose", help="Log what happens to stderr.")] = False,
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """How well do language models draw by writing programs? Runs SGP-GenBench (text to SVG) against any model."""
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.ERROR, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )
+
+
+def main() -> None:
+    """The entry point: exit codes are 0 done, 1 error, 2 usage, 3 incomplete, 130 interrupted."""
+    try:
+        app()
+    except SgpbenchError as error:
+        print(f"sgpbench: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(141)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"sgpbench: {where}{error.strerror or error}.", file=sys.stderr)
+        sys.exit(1)

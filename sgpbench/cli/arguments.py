@@ -1,0 +1,61 @@
+"""Reading option values that several commands share."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sgpbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from sgpbench.models.interface import Concurrency
+
+__all__ = ["command_line", "names", "pairs", "parse_connections"]
+
+_SECRET = ("key", "token", "secret", "authorization", "header", "password")
+
+
+def pairs(values: Sequence[str], flag: str) -> dict[str, str]:
+    """``key=value`` options as a mapping.
+
+    Raises:
+        UsageError: one has no ``=``.
+    """
+    found = {}
+    for value in values:
+        key, equals, rest = value.partition("=")
+        if not equals or not key:
+            raise UsageError(f"{flag} takes key=value, not '{value}'.")
+        found[key] = rest
+    return found
+
+
+def names(text: str) -> list[str]:
+    """The names in a comma-separated list."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def parse_connections(text: str | None) -> Concurrency | None:
+    """``--max-connections`` as bounds.
+
+    Raises:
+        UsageError: neither N nor LO-HI.
+    """
+    from sgpbench.models.interface import Concurrency
+
+    try:
+        return Concurrency.parse(text) if text else None
+    except ValueError as error:
+        raise UsageError(f"--max-connections: {error}.") from None
+
+
+def command_line() -> str:
+    """The command for the record; values of arguments that look like keys are left out."""
+    words = []
+    for word in sys.argv[1:]:
+        name, equals, _ = word.partition("=")
+        secret = equals and any(part in name.lower() for part in _SECRET)
+        words.append(f"{name}=***" if secret else word)
+    return shlex.join(["sgpbench", *words])

@@ -1,0 +1,104 @@
+"""``sgpbench run``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from sgpbench.run.options import RunOptions
+
+__all__ = ["app"]
+
+app = typer.Typer()
+
+
+@app.command()
+def run(
+    model: Annotated[str, typer.Option(help="Catalog names or adapter/model-id, separated by commas.")],
+    task: Annotated[str, typer.Option(help="Task names, separated by commas.")],
+    protocol: Annotated[str, typer.Option(help="v1, paper, or a TOML file.")] = "v1",
+    split: Annotated[str | None, typer.Option(help="official or generated.  [default: the task's first]")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Ask only this many prompts, balanced over categories.")] = None,
+    prompt_ids: Annotated[Path | None, typer.Option(help="A file of prompt ids, one a line: ask only these.")] = None,
+    samples: Annotated[int | None, typer.Option(min=1, help="Samples per prompt.  [default: the protocol's]")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of samples and generated prompts.")] = 0,
+    stages: Annotated[str, typer.Option(help="Which stages to run.")] = "generate,render,score",
+    metrics: Annotated[str, typer.Option(help="Metric names separated by commas, or auto.")] = "auto",
+    judge: Annotated[str | None, typer.Option(help="The model that judges comp (costs calls to it).")] = None,
+    judge_repeats: Annotated[int, typer.Option(min=1, help="How often each drawing is judged.")] = 1,
+    model_arg: Annotated[list[str] | None, typer.Option(help="key=value for the model's adapter or its sampling.")] = None,
+    judge_arg: Annotated[list[str] | None, typer.Option(help="key=value for the judge's adapter.")] = None,
+    max_connections: Annotated[str | None, typer.Option(help="Requests in flight: N, or LO-HI.")] = None,
+    budget: Annotated[float | None, typer.Option(min=0, help="US dollars that generation and judge may cost in all.")] = None,
+    device: Annotated[str, typer.Option(help="Where encoders run: auto, cpu, cuda, cuda:1 ...")] = "auto",
+    runs_dir: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("runs"),
+    data_dir: Annotated[Path | None, typer.Option(help="Where data sets are looked for first.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be asked and what it may cost.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")] = False,
+) -> None:
+    """Ask models for drawings, render and score them.
+
+    Everything is stored as it arrives. Run the same command again to continue; with a larger --limit or --samples to
+    extend; with another --judge or --metrics to score the same drawings in another way.
+    """
+    from sgpbench.cli.arguments import command_line, names, pairs, parse_connections
+    from sgpbench.run.options import RunOptions, parse_stages
+
+    options = RunOptions(
+        protocol=protocol,
+        split=split,
+        limit=limit,
+        prompt_ids=_prompt_ids(prompt_ids),
+        samples=samples,
+        seed=seed,
+        stages=parse_stages(stages),
+        metrics=None if metrics == "auto" else tuple(names(metrics)),
+        judge=judge,
+        judge_repeats=judge_repeats,
+        judge_args=pairs(judge_arg or [], "--judge-arg"),
+        model_args=pairs(model_arg or [], "--model-arg"),
+        max_connections=parse_connections(max_connections),
+        budget_usd=budget,
+        device=device,
+        runs_dir=runs_dir,
+        data_dir=data_dir,
+        command=command_line(),
+    )
+    _run(names(model), names(task), options, dry_run=dry_run, as_json=json)
+
+
+def _prompt_ids(path: Path | None) -> tuple[str, ...] | None:
+    from sgpbench.errors import UsageError
+
+    if path is None:
+        return None
+    try:
+        ids = tuple(line.strip() for line in path.read_text("utf-8").splitlines() if line.strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--prompt-ids: {path} cannot be read: {error}.") from None
+    if not ids:
+        raise UsageError(f"--prompt-ids: {path} holds no prompt id.")
+    return ids
+
+
+def _run(models: list[str], tasks: list[str], options: RunOptions, *, dry_run: bool, as_json: bool) -> None:
+    import asyncio
+
+    from sgpbench.cli.output import print_estimates, print_runs
+    from sgpbench.errors import UsageError
+    from sgpbench.run.estimate import estimate_runs, spent_before
+    from sgpbench.run.execute import execute
+    from sgpbench.run.prepare import open_planned_model, plan_task
+
+    if not models or not tasks:
+        raise UsageError("--model and --task each take at least one name.")
+    plans = [plan_task(name, options) for name in tasks]
+    planned = [open_planned_model(name, plan, options) for name in models for plan in plans]
+    if dry_run:
+        print_estimates(estimate_runs(planned, options), as_json=as_json)
+        return
+    finished, interrupted = asyncio.run(execute(planned, options, spent_usd=spent_before(planned, options)))
+    raise typer.Exit(print_runs(finished, as_json=as_json, interrupted=interrupted))

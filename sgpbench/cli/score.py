@@ -1,0 +1,51 @@
+"""``sgpbench score``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["app"]
+
+app = typer.Typer()
+
+
+@app.command()
+def score(
+    run: Annotated[Path, typer.Argument(help="A run's directory.")],
+    metrics: Annotated[str, typer.Option(help="Metric names separated by commas, or auto.")] = "auto",
+    judge: Annotated[str | None, typer.Option(help="The model that judges comp (costs calls to it).")] = None,
+    judge_repeats: Annotated[int, typer.Option(min=1, help="How often each drawing is judged.")] = 1,
+    judge_arg: Annotated[list[str] | None, typer.Option(help="key=value for the judge's adapter.")] = None,
+    max_connections: Annotated[str | None, typer.Option(help="Requests in flight: N, or LO-HI.")] = None,
+    budget: Annotated[float | None, typer.Option(min=0, help="US dollars that the judge may cost in all.")] = None,
+    device: Annotated[str, typer.Option(help="Where encoders run: auto, cpu, cuda, cuda:1 ...")] = "auto",
+    data_dir: Annotated[Path | None, typer.Option(help="Where data sets are looked for first.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")] = False,
+) -> None:
+    """Render and score a run again, with no call to its model. Only what has changed is done again."""
+    import asyncio
+
+    from sgpbench.cli.arguments import command_line, names, pairs, parse_connections
+    from sgpbench.cli.output import print_runs
+    from sgpbench.run.execute import execute
+    from sgpbench.run.options import RunOptions
+    from sgpbench.run.prepare import plan_stored_run
+
+    options = RunOptions(
+        stages=frozenset({"render", "score"}),
+        metrics=None if metrics == "auto" else tuple(names(metrics)),
+        judge=judge,
+        judge_repeats=judge_repeats,
+        judge_args=pairs(judge_arg or [], "--judge-arg"),
+        judge_connections=parse_connections(max_connections),
+        budget_usd=budget,
+        device=device,
+        data_dir=data_dir,
+        command=command_line(),
+    )
+    planned = plan_stored_run(run, options)
+    finished, interrupted = asyncio.run(execute([planned], options))
+    raise typer.Exit(print_runs(finished, as_json=json, interrupted=interrupted))

@@ -1,0 +1,46 @@
+"""``sgpbench status``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["app"]
+
+app = typer.Typer()
+
+
+@app.command()
+def status(
+    run: Annotated[Path, typer.Argument(help="A run's directory.")],
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")] = False,
+) -> None:
+    """Say how far a run has come, what is pending, and why."""
+    from sgpbench.cli.output import print_documents, run_document
+    from sgpbench.run.identity import read_identity
+    from sgpbench.run.status import run_status
+    from sgpbench.run.store import RunView
+
+    identity = read_identity(run)
+    if json:
+        raise typer.Exit(print_documents([run_document(run)], as_json=True))
+    view = RunView(run)
+    try:
+        now = run_status(view)
+        failures = view.failures()
+    finally:
+        view.close()
+    print(f"{identity.model} on {identity.task} ({identity.split}), protocol {identity.protocol}: {now.status}")
+    print(f"  prompts     {now.prompts} of {now.split_prompts}, {now.samples} sample(s) each")
+    print(f"  completions {now.prompts * now.samples - now.pending_completions} stored, {now.pending_completions} pending")
+    print(f"  renderings  {now.pending_renderings} pending")
+    for name, count in now.pending_scores.items():
+        print(f"  scores      {count} pending for {name}")
+    for outcome, count in now.failures.items():
+        last = next(row for row in reversed(failures) if row["outcome"] == outcome)
+        print(f"  {outcome:<11} {count}, the last: {last['message']}")
+    if now.status == "incomplete":
+        print("Run the same `sgpbench run` command again to continue.")
+        raise typer.Exit(3)

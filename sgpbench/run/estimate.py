@@ -1,0 +1,124 @@
+"""What a run will ask and may cost, before it asks; and what it has cost already."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sgpbench.errors import StoreError
+from sgpbench.models.interface import Price
+from sgpbench.models.registry import resolve
+from sgpbench.records import TextPart, Usage
+from sgpbench.run.generate import pending_work
+from sgpbench.run.options import RunOptions
+from sgpbench.run.prepare import Planned
+from sgpbench.run.store import RunView
+
+__all__ = ["RunEstimate", "estimate_runs", "spent_before"]
+
+_CHARACTERS_PER_TOKEN = 4.0
+_TYPICAL_OUTPUT = 1200
+"""Output tokens of one drawing where nothing is known of the model yet."""
+_JUDGE_OUTPUT = 120
+_JUDGE_IMAGE = 800
+
+
+@dataclass(frozen=True, slots=True)
+class RunEstimate:
+    """Of one run: what is still to be asked, with costs in US dollars (``None`` where the price is not known)."""
+
+    label: str
+    path: str
+    prompts: int
+    samples: int
+    requests: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float | None
+    basis: str
+    """Where the output length comes from: ``this run``, or a typical drawing."""
+    judge_requests: int
+    judge_cost_usd: float | None
+
+
+def _cost(price: Price | None, input_tokens: float, output_tokens: float) -> float | None:
+    from sgpbench.models.money import cost_usd
+
+    return None if price is None else cost_usd(Usage(round(input_tokens), round(output_tokens)), price)
+
+
+def _history(planned: Planned) -> tuple[set[tuple[str, int]], dict[tuple[str, int], int], Usage | None]:
+    """(answered, tries, mean usage per sample) of what is stored already."""
+    if not (planned.folder / "run.db").exists():
+        return set(), {}, None
+    view = RunView(planned.folder)
+    try:
+        used = view.usage()
+        mean = None
+        if used["samples"] and used["output_tokens"]:
+            mean = Usage(round((used["input_tokens"] or 0) / used["samples"]), round(used["output_tokens"] / used["samples"]))
+        return view.answered(), view.attempts(), mean
+    finally:
+        view.close()
+
+
+def estimate_runs(planned: Sequence[Planned], options: RunOptions) -> list[RunEstimate]:
+    """One estimate per run. Input lengths are counted from the prompts at four characters a token."""
+    return [_estimate(one, options) for one in planned]
+
+
+def _estimate(planned: Planned, options: RunOptions) -> RunEstimate:
+    answered, attempts, mean = _history(planned)
+    prompts = [prompt for _, prompt in planned.plan.chosen]
+    samples = planned.plan.samples
+    requests = input_tokens = wanted = 0
+    for todo in pending_work(prompts, samples, answered, attempts, planned.model.max_n):
+        request = planned.plan.asking.request(planned.model, todo.prompt, todo.samples, todo.attempt)
+        texts = [part.text for message in request.messages for part in message.parts if isinstance(part, TextPart)]
+        requests += 1
+        wanted += len(todo.samples)
+        input_tokens += round(sum(map(len, [*texts, request.text or ""])) / _CHARACTERS_PER_TOKEN)
+    per_sample = mean.output_tokens if mean and mean.output_tokens else _TYPICAL_OUTPUT
+    output_tokens = wanted * per_sample
+    judge_requests, judge_cost = _judging(planned, options)
+    return RunEstimate(
+        label=planned.label,
+        path=str(planned.folder),
+        prompts=len(prompts),
+        samples=samples,
+        requests=requests,
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        cost_usd=_cost(planned.model.price, input_tokens, output_tokens),
+        basis="this run's mean" if mean else f"{_TYPICAL_OUTPUT} tokens a drawing, a guess",
+        judge_requests=judge_requests,
+        judge_cost_usd=judge_cost,
+    )
+
+
+def _judging(planned: Planned, options: RunOptions) -> tuple[int, float | None]:
+    """(requests, cost) of judging all chosen prompts, were every drawing valid and none judged yet."""
+    if options.judge is None:
+        return 0, 0.0
+    repeats = planned.plan.samples * options.judge_repeats
+    parts = [part for _, prompt in planned.plan.chosen for part in prompt.rubric]
+    requests = len(parts) * repeats
+    rubric = 150 + _JUDGE_IMAGE
+    return requests, _cost(resolve(options.judge, options.judge_args).price, requests * rubric, requests * _JUDGE_OUTPUT)
+
+
+def spent_before(planned: Sequence[Planned], options: RunOptions) -> float:
+    """US dollars that these runs have cost so far, judging included; 0 where no budget asks for it."""
+    if options.budget_usd is None:
+        return 0.0
+    total = 0.0
+    for one in planned:
+        if (one.folder / "run.db").exists():
+            try:
+                view = RunView(one.folder)
+            except StoreError:
+                continue
+            used = view.usage()
+            total += (used["cost_usd"] or 0.0) + (used["judge_cost_usd"] or 0.0)
+            view.close()
+    return total

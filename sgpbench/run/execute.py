@@ -1,0 +1,157 @@
+"""Several runs in one command: side by side where they use different endpoints, in turn where they share one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from sgpbench.metrics.shared import Shared
+from sgpbench.models.calls import Caller
+from sgpbench.models.limiter import Limiters
+from sgpbench.models.money import Ledger
+from sgpbench.models.registry import open_model, resolve
+from sgpbench.protocol import Protocol, Repair
+from sgpbench.run.log import RunLog
+from sgpbench.run.options import RunOptions
+from sgpbench.run.pipeline import Finished, Pipeline
+from sgpbench.run.prepare import Planned
+from sgpbench.run.progress import RunProgress, report
+from sgpbench.svg.sandbox import Sandbox
+
+__all__ = ["execute"]
+
+
+class _Shared:
+    """What the runs of one command share: limiters, the budget, rendering workers, judges."""
+
+    def __init__(self, options: RunOptions, spent_usd: float) -> None:
+        self.options = options
+        self.limiters = Limiters()
+        self.encoders = Shared()
+        self.ledger = Ledger(options.budget_usd, spent_usd)
+        self.workers = options.workers or os.cpu_count() or 1
+        self._sandboxes: dict[tuple[str, Repair], Sandbox] = {}
+        self._judges: dict[str, Caller] = {}
+
+    def sandbox(self, protocol: Protocol, repair: Repair) -> Sandbox:
+        key = (protocol.scoring_hash, repair)
+        if key not in self._sandboxes:
+            self._sandboxes[key] = Sandbox(protocol.scoring.renderer, repair, workers=self.workers)
+        return self._sandboxes[key]
+
+    def judge(self, name: str) -> Caller:
+        """A caller for a judge, opened once."""
+        if name not in self._judges:
+            spec = resolve(name, self.options.judge_args)
+            model = open_model(replace(spec, concurrency=self.options.judge_connections or spec.concurrency))
+            limiter = self.limiters.limiter_for(model.endpoint, model.concurrency)
+            self._judges[name] = Caller(model, limiter, ledger=self.ledger, kind="judge")
+        return self._judges[name]
+
+    async def aclose(self) -> None:
+        for caller in self._judges.values():
+            await caller.aclose()
+        for sandbox in self._sandboxes.values():
+            sandbox.close()
+
+
+class _Interrupts:
+    """The first Ctrl-C stops asking and lets what is in flight arrive; the second stops at once."""
+
+    def __init__(self, first: Callable[[], None], second: Callable[[], None]) -> None:
+        self._actions = [first, second]
+        self.count = 0
+
+    def __enter__(self) -> _Interrupts:
+        loop = asyncio.get_running_loop()
+        self._before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        for number in self._before:
+            loop.add_signal_handler(number, self._act)
+        return self
+
+    def _act(self) -> None:
+        self.count += 1
+        if self.count == 1:
+            print("Stopping: waiting for what is in flight. Press Ctrl-C again to stop at once.", file=sys.stderr)
+        if self.count <= len(self._actions):
+            self._actions[self.count - 1]()
+
+    def __exit__(self, *_: object) -> None:
+        loop = asyncio.get_running_loop()
+        for number, handler in self._before.items():
+            loop.remove_signal_handler(number)
+            if callable(handler) or isinstance(handler, signal.Handlers):
+                signal.signal(number, handler)
+
+
+async def execute(planned: Sequence[Planned], options: RunOptions, *, spent_usd: float = 0.0) -> tuple[list[Finished], bool]:
+    """Runs everything planned; returns how each ended, in their order, and whether the user interrupted.
+
+    Runs whose models share an endpoint or local compute go one after the other; others side by side. ``spent_usd`` is
+    what the same runs have cost before; it counts against the budget.
+    """
+    shared = _Shared(options, spent_usd)
+    lanes: dict[str, list[int]] = {}
+    for index, one in enumerate(planned):
+        lanes.setdefault(one.model.device or one.model.endpoint, []).append(index)
+    progress = [RunProgress(one.label, len(one.plan.chosen) * one.plan.samples) for one in planned]
+    results: dict[int, Finished] = {}
+    active: set[Pipeline] = set()
+    stopping = False
+
+    async def lane(indices: list[int]) -> None:
+        for index in indices:
+            one = planned[index]
+            if stopping:
+                results[index] = Finished(one.folder, one.identity, interrupted=True)
+                continue
+            with RunLog(one.folder) as log:
+                results[index] = await _run_one(one, shared, progress[index], active, log)
+
+    def stop() -> None:
+        nonlocal stopping
+        stopping = True
+        for pipeline in active:
+            pipeline.stop()
+
+    reporting = asyncio.create_task(report(progress))
+    try:
+        running = asyncio.gather(*(lane(indices) for indices in lanes.values()))
+        with _Interrupts(stop, running.cancel) as interrupts:
+            try:
+                await running
+            except asyncio.CancelledError:
+                if not interrupts.count:
+                    raise
+        for index, one in enumerate(planned):
+            results.setdefault(index, Finished(one.folder, one.identity, interrupted=True))
+    finally:
+        reporting.cancel()
+        await asyncio.gather(reporting, return_exceptions=True)
+        for one in planned:
+            await one.model.aclose()
+        await shared.aclose()
+    return [results[index] for index in range(len(planned))], interrupts.count > 0
+
+
+async def _run_one(
+    planned: Planned, shared: _Shared, progress: RunProgress, active: set[Pipeline], log: RunLog
+) -> Finished:
+    model = planned.model
+    limiter = shared.limiters.limiter_for(model.endpoint, model.concurrency)
+    caller = Caller(model, limiter, ledger=shared.ledger, on_event=log.call)
+    pipeline = Pipeline(
+        *(planned, caller, shared.sandbox(planned.plan.protocol, planned.plan.asking.rule.repair), progress),
+        open_caller=shared.judge,
+        shared=shared.encoders,
+        in_flight=shared.workers * 4,
+    )
+    active.add(pipeline)
+    try:
+        return await pipeline.run()
+    finally:
+        active.discard(pipeline)

@@ -1,0 +1,206 @@
+"""The first stage: prompts to completions, each stored the moment it arrives."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from sgpbench.errors import BudgetReached, TransientError
+from sgpbench.models.calls import Caller
+from sgpbench.models.interface import Model
+from sgpbench.protocol import GenerationRule, canonical_hash
+from sgpbench.records import Completion, Failure, Message, Outcome, Prompt, Request, Sampling, TextPart
+from sgpbench.run.identity import sample_seed
+from sgpbench.run.store import RunStore
+from sgpbench.svg.extract import extract
+
+__all__ = ["Asking", "Generator", "Todo", "pending_work"]
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How prompts are put to one model: the protocol's rule with its templates' words filled in."""
+
+    rule: GenerationRule
+    template: str
+    """The words around ``{caption}``."""
+    chat_template: str | None
+    """Those of ``rule.chat``."""
+    seed: int
+
+    def request(self, model: Model, prompt: Prompt, samples: Sequence[int], attempt: int) -> Request:
+        """The request for some samples of a prompt, at their ``attempt``-th try (from 0)."""
+        rule = self.rule
+        words, tries, temperature = self.template, rule.tries, rule.temperature
+        as_text = rule.form == "text" and "text" in model.accepts
+        if rule.form == "text" and not as_text and rule.chat is not None and self.chat_template is not None:
+            words, tries, temperature = self.chat_template, rule.chat.tries, rule.chat.temperature
+        content = words.replace("{caption}", prompt.caption) if "{caption}" in words else f"{words} {prompt.caption}"
+        sampling = Sampling(
+            temperature=temperature,
+            top_p=rule.top_p,
+            max_tokens=tries[min(attempt, len(tries) - 1)],
+            stop=rule.stop,
+            keep_stop=rule.keep_stop,
+        )
+        messages: tuple[Message, ...] = ()
+        text: str | None = None
+        if as_text:
+            text = content
+        elif "messages" in model.accepts:
+            system = (Message("system", (TextPart(rule.system.strip()),)),) if rule.system else ()
+            messages = (*system, Message("user", (TextPart(content.strip()),)))
+        else:
+            text = "\n\n".join(filter(None, ((rule.system or "").strip(), content.strip()))) + "\n"
+        return Request(
+            sampling=sampling,
+            messages=messages,
+            text=text,
+            seeds=tuple(sample_seed(self.seed, prompt.id, sample, attempt) for sample in samples),
+            prompt_id=prompt.id,
+            samples=tuple(samples),
+            caption=prompt.caption,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Todo:
+    """Samples of one prompt that wait for the same try."""
+
+    prompt: Prompt
+    samples: tuple[int, ...]
+    attempt: int = 0
+
+
+def pending_work(
+    prompts: Sequence[Prompt], samples: int, answered: set[tuple[str, int]], attempts: dict[tuple[str, int], int], max_n: int
+) -> Iterator[Todo]:
+    """What is still to be asked, in the prompts' order; up to ``max_n`` samples of a prompt together."""
+    for prompt in prompts:
+        fresh = []
+        for sample in range(samples):
+            key = (prompt.id, sample)
+            if key in answered:
+                continue
+            if tried := attempts.get(key):
+                yield Todo(prompt, (sample,), tried)
+            else:
+                fresh.append(sample)
+        for start in range(0, len(fresh), max_n):
+            yield Todo(prompt, tuple(fresh[start : start + max_n]))
+
+
+class Generator:
+    """Asks for all pending samples of a run through one caller.
+
+    ``completed`` is called for each stored completion, ``failed`` for each sample that could not be had. After ``stop``
+    no new request is made; those in flight are awaited and stored.
+    """
+
+    def __init__(
+        self,
+        store: RunStore,
+        caller: Caller,
+        asking: Asking,
+        *,
+        completed: Callable[[Completion, Outcome, bool], None],
+        failed: Callable[[Prompt, Failure], None],
+    ) -> None:
+        self._store = store
+        self._caller = caller
+        self._asking = asking
+        self._completed = completed
+        self._failed = failed
+        self._stopping = False
+        self.budget_reached: BudgetReached | None = None
+
+    def stop(self) -> None:
+        """Makes no further request."""
+        self._stopping = True
+
+    async def run(self, work: Iterator[Todo]) -> None:
+        """Works until nothing is left or it is stopped.
+
+        Raises:
+            ModelUnavailable: the model cannot be used; what had arrived is stored.
+            StoreError: completions cannot be stored.
+        """
+        workers = self._caller.model.concurrency.high
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(workers):
+                    group.create_task(self._work(work))
+        except BaseExceptionGroup as several:
+            raise several.exceptions[0] from None
+
+    async def _work(self, work: Iterator[Todo]) -> None:
+        for todo in work:
+            if self._stopping:
+                return
+            await self._ask(todo)
+
+    async def _ask(self, todo: Todo) -> None:
+        waiting = [todo]
+        while waiting and not self._stopping:
+            current = waiting.pop()
+            request = self._asking.request(self._caller.model, current.prompt, current.samples, current.attempt)
+            try:
+                completions = await self._caller.ask(request)
+            except TransientError as error:
+                failure = Failure(Outcome.API_ERROR, str(error))
+                _LOG.warning("%s: no completion: %s", current.prompt.id, error)
+                for sample in current.samples:
+                    stored = self._store.add_failure("generate", "", current.prompt.id, sample, failure)
+                    await asyncio.wrap_future(stored)
+                    self._failed(current.prompt, failure)
+                return
+            except BudgetReached as reached:
+                self.budget_reached = reached
+                self.stop()
+                return
+            waiting += await self._keep(current, request, completions)
+
+    async def _keep(self, todo: Todo, request: Request, completions: Sequence[Completion]) -> list[Todo]:
+        """Stores completions; returns the tries that must follow."""
+        again = []
+        request_hash = _request_hash(request)
+        commits = []
+        for sample, seed, given in zip(todo.samples, request.seeds, completions, strict=True):
+            completion = replace(given, text=given.text.encode("utf-8", "replace").decode())
+            extracted = extract(completion.text, completion.finish_reason, self._asking.rule.extraction)
+            final = extracted.program is not None or todo.attempt + 1 >= len(self._tries(request))
+            stored = self._store.add_completion(
+                *(todo.prompt.id, sample, todo.attempt, completion),
+                request_hash=request_hash,
+                seed=seed,
+                outcome=extracted.outcome,
+                program=extracted.program,
+                final=final,
+            )
+            commits.append((stored, completion, extracted.outcome, final))
+            if not final:
+                again.append(Todo(todo.prompt, (sample,), todo.attempt + 1))
+        for stored, completion, outcome, final in commits:
+            await asyncio.wrap_future(stored)
+            self._completed(completion, outcome, final)
+        if self._store.database.disk_was_full:
+            raise self._store.database.disk_full_error()
+        return again
+
+    def _tries(self, request: Request) -> tuple[int, ...]:
+        rule = self._asking.rule
+        chat = rule.form == "text" and request.text is None and rule.chat is not None
+        return rule.chat.tries if chat and rule.chat is not None else rule.tries
+
+
+def _request_hash(request: Request) -> str:
+    """Identity of what was sent, seeds aside."""
+    body = [[[message.role, [part.text for part in message.parts if isinstance(part, TextPart)]] for message in request.messages]]
+    sampling = request.sampling
+    return canonical_hash(
+        [body, request.text, sampling.temperature, sampling.top_p, sampling.max_tokens, list(sampling.stop), sampling.keep_stop]
+    )

@@ -1,0 +1,256 @@
+"""One run, from its plan to its scores: three stages side by side over one store."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sgpbench.errors import BudgetReached, ModelUnavailable, SgpbenchError, StoreError
+from sgpbench.metrics.interface import Metric
+from sgpbench.metrics.shared import Shared
+from sgpbench.models.calls import Caller
+from sgpbench.records import Completion, Failure, Outcome, Prompt
+from sgpbench.run.feed import Feed
+from sgpbench.run.generate import Generator, pending_work
+from sgpbench.run.identity import RunIdentity, read_identity, write_identity
+from sgpbench.run.prepare import Planned, choose_metrics
+from sgpbench.run.progress import RunProgress
+from sgpbench.run.render import render_pending, renderer_hash
+from sgpbench.run.score import Scorer
+from sgpbench.run.session import session_record
+from sgpbench.run.store import RunStore
+from sgpbench.svg.sandbox import Sandbox
+
+__all__ = ["Finished", "Pipeline", "StoredReplies"]
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How one run ended."""
+
+    folder: Path
+    identity: RunIdentity
+    skipped: dict[str, str] = field(default_factory=dict)
+    error: SgpbenchError | None = None
+    """Why it ended before its time, if it did (budget, a model that cannot be used, a full disk)."""
+    interrupted: bool = False
+
+
+class StoredReplies:
+    """Judges' replies in the run's store."""
+
+    def __init__(self, store: RunStore, judge: str | None) -> None:
+        self._store = store
+        self._judge = judge or ""
+        self._view = store.view()
+        self._fresh: dict[str, str] = {}
+
+    def get(self, key: str) -> str | None:
+        """The text of the newest reply under that key."""
+        return self._fresh.get(key) or self._view.reply(key)
+
+    def put(self, key: str, completion: Completion) -> None:
+        """Queues a reply for the store; it is committed within milliseconds."""
+        self._fresh[key] = completion.text
+        stored = self._store.add_reply(key, self._judge, completion)
+        stored.add_done_callback(lambda done: done.exception() or self._fresh.pop(key, None))
+
+    def close(self) -> None:
+        """Ends the reading connection."""
+        self._view.close()
+
+
+class Pipeline:
+    """Runs one planned run. ``open_caller`` opens a model by name for asking (a judge)."""
+
+    def __init__(
+        self,
+        planned: Planned,
+        caller: Caller | None,
+        sandbox: Sandbox,
+        progress: RunProgress,
+        *,
+        open_caller: Callable[[str], Caller],
+        shared: Shared,
+        in_flight: int,
+    ) -> None:
+        self._planned = planned
+        self._caller = caller
+        self._sandbox = sandbox
+        self._progress = progress
+        self._open_caller = open_caller
+        self._shared = shared
+        self._in_flight = in_flight
+        self._generator: Generator | None = None
+        self._scorers: list[Scorer] = []
+        self._stopping = False
+        self._error: SgpbenchError | None = None
+
+    def stop(self) -> None:
+        """Asks nothing more; what is in flight is awaited and stored."""
+        self._stopping = True
+        if self._generator:
+            self._generator.stop()
+        for scorer in self._scorers:
+            scorer.stop()
+
+    async def run(self) -> Finished:
+        """Does what is pending and returns how it ended.
+
+        Raises:
+            StoreError: the run's directory cannot be used at all.
+            MetricUnavailable, UsageError: a metric asked for by name cannot be had.
+        """
+        planned = self._planned
+        folder = planned.folder
+        store = RunStore(folder)
+        metrics: list[Metric] = []
+        skipped: dict[str, str] = {}
+        replies = None
+        try:
+            self._open(store)
+            replies = StoredReplies(store, planned.options.judge)
+            if "score" in planned.options.stages:
+                metrics, skipped = await choose_metrics(
+                    *(planned.plan, planned.options),
+                    open_caller=self._open_caller,
+                    replies=replies,
+                    shared=self._shared,
+                )
+            await self._record(store, metrics, skipped)
+            await self._stages(store, metrics)
+            for scorer in self._scorers:
+                if scorer.stopped_by is not None:
+                    self._error = self._error or scorer.stopped_by
+        except (StoreError, ModelUnavailable, BudgetReached) as error:
+            self._error = error
+        finally:
+            for metric in metrics:
+                await metric.aclose()
+            if replies:
+                replies.close()
+            store.close()
+            self._progress.finished = True
+        return Finished(folder, planned.identity, skipped, self._error, self._stopping)
+
+    def _open(self, store: RunStore) -> None:
+        """Checks that the folder holds this run, and adds what is wanted of it now."""
+        planned = self._planned
+        write_identity(store.folder, planned.identity, task=planned.plan.source, protocol=planned.options.protocol)
+        stored = read_identity(store.folder)
+        if stored.hash != planned.identity.hash:
+            raise StoreError(
+                f"{store.folder} holds another run ({stored.model} on {stored.task}, protocol {stored.protocol}).",
+                remedy="Use another --runs-dir.",
+            )
+        store.add_prompts(planned.plan.chosen, planned.plan.samples).result()
+
+    async def _record(self, store: RunStore, metrics: Sequence[Metric], skipped: dict[str, str]) -> None:
+        plan = self._planned.plan
+        view = store.view()
+        known = json.loads(view.setting("metrics") or "{}")
+        view.close()
+        self._scorers = [
+            Scorer(
+                *(store, metric, plan.prompts, renderer_hash(self._sandbox)),
+                scored=lambda name, count: self._progress.scored.update({name: count}),
+                failed=lambda name, _: self._progress.unscored.update({name: 1}),
+            )
+            for metric in metrics
+        ]
+        known.update({scorer.metric.name: scorer.hash for scorer in self._scorers})
+        settings = {
+            "renderer": renderer_hash(self._sandbox),
+            "renderer_identity": json.dumps(self._sandbox.identity, sort_keys=True),
+            "sandbox": self._sandbox.level,
+            "split_prompts": str(len(plan.prompts)),
+            "protocol_samples": str(plan.asking.rule.samples),
+            "scoring_hash": plan.protocol.scoring_hash,
+        }
+        if self._scorers or skipped:
+            settings |= {
+                "metrics": json.dumps(known, sort_keys=True),
+                "wanted_metrics": json.dumps(sorted(known)),
+                "skipped": json.dumps(skipped, sort_keys=True),
+            }
+        for key, value in settings.items():
+            store.set(key, value)
+        store.add_session(session_record(self._planned.options, self._sandbox.level)).result()
+
+    async def _stages(self, store: RunStore, metrics: Sequence[Metric]) -> None:
+        stages = self._planned.options.stages
+        to_render, to_score = Feed(), [Feed() for _ in metrics]
+        takes_turns = self._planned.model.device == "gpu"
+        progress = self._progress
+
+        def rendered_one(outcome: Outcome) -> None:
+            progress.drawn(outcome)
+            for feed in to_score:
+                feed.more()
+
+        async def generate() -> None:
+            try:
+                if "generate" in stages:
+                    await self._generate(store, to_render)
+            finally:
+                to_render.end()
+
+        async def render() -> None:
+            try:
+                if "render" in stages or "score" in stages:
+                    await render_pending(
+                        store, self._sandbox, to_render, in_flight=self._in_flight, rendered=rendered_one
+                    )
+            finally:
+                for feed in to_score:
+                    feed.end()
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                generating = group.create_task(generate())
+                if takes_turns:
+                    await asyncio.wait({generating})
+                    await self._planned.model.aclose()
+                rendering = group.create_task(render())
+                if takes_turns:
+                    await asyncio.wait({rendering})
+                for scorer, feed in zip(self._scorers, to_score, strict=True):
+                    group.create_task(scorer.run(feed))
+        except BaseExceptionGroup as several:
+            raise several.exceptions[0] from None
+
+    async def _generate(self, store: RunStore, to_render: Feed) -> None:
+        planned, progress = self._planned, self._progress
+        if self._caller is None or self._stopping:
+            return
+        view = store.view()
+        prompts = [planned.plan.prompts[row["id"]] for row in view.prompts() if row["id"] in planned.plan.prompts]
+        samples = int(view.setting("samples") or planned.plan.samples)
+        answered, attempts = view.answered(), view.attempts()
+        view.close()
+        progress.wanted = len(prompts) * samples
+        progress.done = progress.done_before = len(answered)
+
+        def completed(completion: Completion, outcome: Outcome, final: bool) -> None:
+            progress.completed(completion, outcome, final)
+            if self._caller is not None:
+                progress.retries = self._caller.stats.retries
+            if final:
+                to_render.more()
+
+        def failed(_prompt: Prompt, _failure: Failure) -> None:
+            progress.failed += 1
+
+        self._generator = Generator(
+            *(store, self._caller, planned.plan.asking), completed=completed, failed=failed
+        )
+        # Work is over the run's prompts, not only those chosen now: what an earlier start left is finished too.
+        work = pending_work(prompts, samples, answered, attempts, self._caller.model.max_n)
+        await self._generator.run(work)
+        self._error = self._generator.budget_reached

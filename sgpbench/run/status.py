@@ -1,0 +1,81 @@
+"""How far a run has come, and whether its numbers are final."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Literal
+
+from sgpbench.protocol import canonical_hash
+from sgpbench.records import Outcome
+from sgpbench.run.store import RunView
+from sgpbench.run.table import scored_metrics
+
+__all__ = ["RunStatus", "run_status"]
+
+Status = Literal["complete", "incomplete", "partial"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatus:
+    """``complete``: all prompts of the split, all samples, all chosen metrics. ``partial``: the same for some prompts or
+    fewer samples than the protocol wants. ``incomplete``: something is still pending or failed through no fault of the model."""
+
+    status: Status
+    prompts: int
+    split_prompts: int
+    samples: int
+    protocol_samples: int
+    pending_completions: int
+    pending_renderings: int
+    pending_scores: dict[str, int] = field(default_factory=dict)
+    failures: dict[str, int] = field(default_factory=dict)
+    """Outcome of ours → how many samples wait because of it."""
+
+
+def run_status(view: RunView) -> RunStatus:
+    """The status of a run as it is stored."""
+    samples = int(view.setting("samples") or 1)
+    protocol_samples = int(view.setting("protocol_samples") or 1)
+    split_prompts = int(view.setting("split_prompts") or 0)
+    renderer = view.setting("renderer") or ""
+    prompts = sum(1 for _ in view.prompts())
+    answered = rendering = 0
+    groups: dict[str, list[str]] = {}
+    for row in view.light_rows(renderer):
+        answered += 1
+        if Outcome(row["extracted"]) is not Outcome.OK:
+            continue
+        if row["rendered"] is None:
+            rendering += 1
+        elif Outcome(row["rendered"]) is Outcome.OK:
+            groups.setdefault(row["prompt_id"], []).append(row["rendering"])
+    pending_scores = _pending_scores(view, renderer, groups)
+    failures = Counter(row["outcome"] for row in view.failures())
+    missing = prompts * samples - answered
+    unfinished = missing or rendering or any(pending_scores.values()) or failures
+    status: Status = "incomplete" if unfinished else "complete"
+    if status == "complete" and (prompts < split_prompts or samples < protocol_samples):
+        status = "partial"
+    return RunStatus(
+        *(status, prompts, split_prompts, samples, protocol_samples, missing, rendering, pending_scores, dict(failures))
+    )
+
+
+def _pending_scores(view: RunView, renderer: str, groups: dict[str, list[str]]) -> dict[str, int]:
+    wanted = set(json.loads(view.setting("wanted_metrics") or "[]"))
+    pending = {}
+    for metric in scored_metrics(view):
+        if metric.name not in wanted:
+            continue
+        if metric.unit == "prompt":
+            count = sum(
+                not view.is_scored(metric.hash, prompt, "group:" + canonical_hash(sorted(keys), 32))
+                for prompt, keys in groups.items()
+            )
+        else:
+            count = view.unscored(metric.hash, renderer)
+        if count:
+            pending[metric.name] = count
+    return pending

@@ -1,0 +1,177 @@
+"""What a run holds, as a table for statistics and as rows of evidence."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sgpbench.protocol import canonical_hash
+from sgpbench.records import Column, Json, Outcome
+from sgpbench.run.store import RunView, score_key
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["ScoredMetric", "evidence_rows", "prompt_table", "sample_table", "scored_metrics"]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredMetric:
+    """A metric that has scored a run, as the run remembers it."""
+
+    hash: str
+    name: str
+    unit: str
+    identity: Mapping[str, Json]
+    columns: tuple[Column, ...]
+
+
+def scored_metrics(view: RunView) -> list[ScoredMetric]:
+    """The metrics whose scores stand for this run: of each name the one that was used last."""
+    current: dict[str, str] = json.loads(view.setting("metrics") or "{}")
+    return [
+        ScoredMetric(
+            row["hash"],
+            row["name"],
+            row["unit"],
+            json.loads(row["identity"]),
+            tuple(Column(**column) for column in json.loads(row["columns"])),
+        )
+        for row in view.metrics()
+        if current.get(row["name"]) == row["hash"]
+    ]
+
+
+def prompt_table(view: RunView) -> pd.DataFrame:
+    """One row per prompt asked for: ``prompt_id, category, cluster``, in the task's order."""
+    import pandas as pd
+
+    rows = [(row["id"], row["category"], row["cluster"]) for row in view.prompts()]
+    return pd.DataFrame(rows, columns=["prompt_id", "category", "cluster"])
+
+
+def _outcome(row: sqlite3.Row) -> Outcome | None:
+    extracted = Outcome(row["extracted"])
+    if extracted is not Outcome.OK:
+        return extracted
+    return Outcome(row["rendered"]) if row["rendered"] else None
+
+
+def _key(row: sqlite3.Row) -> str | None:
+    outcome = _outcome(row)
+    return score_key(row["rendering"], outcome) if outcome is not None else None
+
+
+def sample_table(view: RunView, metrics: list[ScoredMetric]) -> pd.DataFrame:
+    """One row per wanted sample, sorted by prompt and sample; ``outcome`` is ``None`` where it is still pending.
+
+    Columns: ``prompt_id, sample, cluster, category, outcome, flags`` (tuple of names), ``input_tokens, output_tokens,
+    cost_usd, latency_s``, and one float column per score column (NaN where a drawing has no value).
+    """
+    import numpy as np
+    import pandas as pd
+
+    renderer = view.setting("renderer") or ""
+    wanted = int(view.setting("samples") or 1)
+    prompts = list(view.prompts())
+    place = {row["id"]: number for number, row in enumerate(prompts)}
+    size = len(prompts) * wanted
+    outcomes: list[str | None] = [None] * size
+    flags: list[tuple[str, ...]] = [()] * size
+    numbers = {name: np.full(size, np.nan) for name in ("input_tokens", "output_tokens", "cost_usd", "latency_s")}
+    by_key: dict[tuple[str, str], list[int]] = {}
+    members: dict[str, list[str]] = {}
+    for row in view.light_rows(renderer):
+        number = place.get(row["prompt_id"])
+        if number is None or row["sample"] >= wanted:
+            continue
+        index = number * wanted + row["sample"]
+        outcome = _outcome(row)
+        outcomes[index] = str(outcome) if outcome else None
+        flags[index] = tuple(json.loads(row["flags"])) if row["flags"] else ()
+        for name, column in numbers.items():
+            if row[name] is not None:
+                column[index] = row[name]
+        if key := _key(row):
+            by_key.setdefault((row["prompt_id"], key), []).append(index)
+            if outcome is Outcome.OK:
+                members.setdefault(row["prompt_id"], []).append(row["rendering"])
+    for prompt_id, renderings in members.items():
+        group = "group:" + canonical_hash(sorted(renderings), 32)
+        by_key[prompt_id, group] = [place[prompt_id] * wanted + sample for sample in range(wanted)]
+    for failure in view.failures("generate"):
+        number = place.get(failure["prompt_id"])
+        if number is not None and failure["sample"] < wanted:
+            outcomes[number * wanted + failure["sample"]] = outcomes[number * wanted + failure["sample"]] or failure["outcome"]
+    scores = _score_columns(view, metrics, by_key, size)
+    return pd.DataFrame(
+        {
+            "prompt_id": np.repeat([row["id"] for row in prompts], wanted),
+            "sample": np.tile(np.arange(wanted), len(prompts)),
+            "cluster": np.repeat([row["cluster"] for row in prompts], wanted),
+            "category": np.repeat([row["category"] for row in prompts], wanted),
+            "outcome": pd.Series(outcomes, dtype=object),
+            "flags": pd.Series(flags, dtype=object),
+            **numbers,
+            **scores,
+        }
+    )
+
+
+def _score_columns(
+    view: RunView, metrics: list[ScoredMetric], by_key: Mapping[tuple[str, str], list[int]], size: int
+) -> dict[str, object]:
+    import numpy as np
+
+    columns: dict[str, object] = {}
+    for metric in metrics:
+        values = {column.name: np.full(size, np.nan) for column in metric.columns}
+        for row in view.scores(metric.hash):
+            places = by_key.get((row["prompt_id"], row["rendering"]))
+            if not places:
+                continue
+            for name, value in json.loads(row["value"]).items():
+                values[name][places] = value
+        columns.update(values)
+    return columns
+
+
+def evidence_rows(view: RunView, metrics: list[ScoredMetric]) -> Iterator[dict[str, object]]:
+    """Evidence, sample by sample, sorted by prompt id and sample; see ``results.export`` for the columns."""
+    renderer = view.setting("renderer") or ""
+    wanted = int(view.setting("samples") or 1)
+    groups = _group_keys(view, renderer)
+    for row in view.evidence_rows(renderer):
+        outcome = _outcome(row)
+        if row["sample"] >= wanted or outcome is None:
+            continue
+        record: dict[str, object] = {
+            "prompt_id": row["prompt_id"],
+            "sample": row["sample"],
+            "cluster": row["cluster"],
+            "category": row["category"],
+            "outcome": str(outcome),
+            "flags": json.loads(row["flags"] or "[]"),
+            "finish_reason": row["finish_reason"],
+            "completion": row["completion"],
+            "program": row["svg"],
+        }
+        for metric in metrics:
+            found = view.score(metric.hash, row["prompt_id"], _key(row) or "")
+            if found is None and row["prompt_id"] in groups:
+                found = view.score(metric.hash, row["prompt_id"], groups[row["prompt_id"]])
+            values = json.loads(found[0]) if found else {}
+            record.update({f"score.{column.name}": values.get(column.name) for column in metric.columns})
+            record[f"evidence.{metric.name}"] = found[1] if found and found[1] != "{}" else None
+        yield record
+
+
+def _group_keys(view: RunView, renderer: str) -> dict[str, str]:
+    members: dict[str, list[str]] = {}
+    for row in view.light_rows(renderer):
+        if _outcome(row) is Outcome.OK:
+            members.setdefault(row["prompt_id"], []).append(row["rendering"])
+    return {prompt: "group:" + canonical_hash(sorted(keys), 32) for prompt, keys in members.items()}
