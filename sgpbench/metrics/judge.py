@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from sgpbench.data.store import DataStore
 from sgpbench.data.templates import fill, resolve
 from sgpbench.errors import MetricUnavailable, TransientError, UsageError
 from sgpbench.metrics.interface import Metric, MetricContext, Need
@@ -27,6 +28,7 @@ from sgpbench.metrics.judge_parts import NUMERACY, combine, mean_over_repeats, z
 from sgpbench.metrics.judge_reading import read_reply
 from sgpbench.metrics.judge_request import CLARIFY, TooLarge, derived_seed, judge_request, picture, request_hash
 from sgpbench.metrics.replies import ReplyKeeper
+from sgpbench.paths import data_dirs
 from sgpbench.protocol import JudgeRule, canonical_hash
 from sgpbench.records import Column, Drawing, Failure, ImagePart, Json, Outcome, Prompt, RubricPart, Score
 
@@ -69,7 +71,8 @@ def open_judge(context: MetricContext) -> Metric:
         raise UsageError(
             f"A judge cannot judge {context.judge_repeats} times.", remedy="Give --judge-repeats 1 or more."
         )
-    rubrics: dict[str, str] = {kind: resolve(template, context.data) for kind, template in rule.rubrics.items()}
+    data = context.data or DataStore(data_dirs())
+    rubrics: dict[str, str] = {kind: resolve(template, data) for kind, template in rule.rubrics.items()}
     caller = context.open_caller(name)
     if not caller.model.sees:
         raise MetricUnavailable(

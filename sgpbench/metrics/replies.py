@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sgpbench.metrics.interface import ReplyStore
@@ -53,6 +53,13 @@ class ReplyKeeper:
         """
         if not anew and (text := self._store.get(key)) is not None:
             return KeptReply(text, found=True)
-        (completion,) = await self.caller.ask(request)
-        self._store.put(key, completion)
-        return KeptReply(completion.text, found=False)
+        arrived: list[str] = []
+
+        def keep(_: int, completion: Completion) -> None:
+            # Lone surrogates, which JSON may spell, can be neither stored nor published.
+            text = completion.text.encode("utf-8", "replace").decode()
+            self._store.put(key, replace(completion, text=text))
+            arrived.append(text)
+
+        await self.caller.ask(request, keep=keep)
+        return KeptReply(arrived[-1], found=False)
