@@ -60,7 +60,9 @@ def _only_help() -> bool:
     return not words or words[0] in {"--help", "-h"}
 
 
-app = typer.Typer(cls=_LazyGroup, no_args_is_help=True, add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
+app = typer.Typer(
+    cls=_LazyGroup, no_args_is_help=True, add_completion=False, context_settings={"help_option_names": ["-h", "--help"]}
+)
 
 
 def _version(wanted: bool) -> None:
@@ -76,7 +78,9 @@ def _options(
 ) -> None:
     """How well do language models draw by writing programs? Runs SGP-GenBench (text to SVG) against any model."""
     logging.basicConfig(
-        level=logging.INFO if verbose else logging.ERROR, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
+        level=logging.INFO if verbose else logging.ERROR,
+        format="%(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
     )
 
 

@@ -21,7 +21,9 @@ def run(
     task: Annotated[str, typer.Option(help="Task names, separated by commas.")],
     protocol: Annotated[str, typer.Option(help="v1, paper, or a TOML file.")] = "v1",
     split: Annotated[str | None, typer.Option(help="official or generated.  [default: the task's first]")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Ask only this many prompts, balanced over categories.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Ask only this many prompts, balanced over categories.")
+    ] = None,
     prompt_ids: Annotated[Path | None, typer.Option(help="A file of prompt ids, one a line: ask only these.")] = None,
     samples: Annotated[int | None, typer.Option(min=1, help="Samples per prompt.  [default: the protocol's]")] = None,
     seed: Annotated[int, typer.Option(help="Seed of samples and generated prompts.")] = 0,
@@ -29,10 +31,14 @@ def run(
     metrics: Annotated[str, typer.Option(help="Metric names separated by commas, or auto.")] = "auto",
     judge: Annotated[str | None, typer.Option(help="The model that judges comp (costs calls to it).")] = None,
     judge_repeats: Annotated[int, typer.Option(min=1, help="How often each drawing is judged.")] = 1,
-    model_arg: Annotated[list[str] | None, typer.Option(help="key=value for the model's adapter or its sampling.")] = None,
+    model_arg: Annotated[
+        list[str] | None, typer.Option(help="key=value for the model's adapter or its sampling.")
+    ] = None,
     judge_arg: Annotated[list[str] | None, typer.Option(help="key=value for the judge's adapter.")] = None,
     max_connections: Annotated[str | None, typer.Option(help="Requests in flight: N, or LO-HI.")] = None,
-    budget: Annotated[float | None, typer.Option(min=0, help="US dollars that generation and judge may cost in all.")] = None,
+    budget: Annotated[
+        float | None, typer.Option(min=0, help="US dollars that generation and judge may cost in all.")
+    ] = None,
     device: Annotated[str, typer.Option(help="Where encoders run: auto, cpu, cuda, cuda:1 ...")] = "auto",
     runs_dir: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("runs"),
     data_dir: Annotated[Path | None, typer.Option(help="Where data sets are looked for first.")] = None,

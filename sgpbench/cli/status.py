@@ -34,7 +34,9 @@ def status(
         view.close()
     print(f"{identity.model} on {identity.task} ({identity.split}), protocol {identity.protocol}: {now.status}")
     print(f"  prompts     {now.prompts} of {now.split_prompts}, {now.samples} sample(s) each")
-    print(f"  completions {now.prompts * now.samples - now.pending_completions} stored, {now.pending_completions} pending")
+    print(
+        f"  completions {now.prompts * now.samples - now.pending_completions} stored, {now.pending_completions} pending"
+    )
     print(f"  renderings  {now.pending_renderings} pending")
     for name, count in now.pending_scores.items():
         print(f"  scores      {count} pending for {name}")

@@ -26,7 +26,24 @@ __all__ = ["APPLICATION_ID", "Database", "open_reader"]
 
 APPLICATION_ID = 0x53475042  # "SGPB"
 _RESERVE_BYTES = 4 << 20
-_NETWORK = frozenset({"nfs", "nfs3", "nfs4", "cifs", "smb", "smb3", "smbfs", "lustre", "gpfs", "beegfs", "ceph", "glusterfs", "9p", "afs"})
+_NETWORK = frozenset(
+    {
+        "nfs",
+        "nfs3",
+        "nfs4",
+        "cifs",
+        "smb",
+        "smb3",
+        "smbfs",
+        "lustre",
+        "gpfs",
+        "beegfs",
+        "ceph",
+        "glusterfs",
+        "9p",
+        "afs",
+    }
+)
 _LOG = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -99,7 +116,9 @@ def _check(connection: sqlite3.Connection, path: Path) -> int:
         version = int(connection.execute("PRAGMA user_version").fetchone()[0])
         tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     except sqlite3.DatabaseError as error:
-        raise StoreError(f"{path} is damaged: {error}.", remedy="Restore it from a copy, or use another --runs-dir.") from None
+        raise StoreError(
+            f"{path} is damaged: {error}.", remedy="Restore it from a copy, or use another --runs-dir."
+        ) from None
     if tables and application != APPLICATION_ID:
         raise StoreError(f"{path} was not made by sgpbench.", remedy="Use another --runs-dir.")
     if version > len(_MIGRATIONS):
@@ -115,7 +134,9 @@ def open_reader(folder: Path) -> sqlite3.Connection:
     """
     path = folder / "run.db"
     if not path.is_file():
-        raise StoreError(f"{folder} is not a run: it has no run.db.", remedy="Give the directory that `sgpbench run` printed.")
+        raise StoreError(
+            f"{folder} is not a run: it has no run.db.", remedy="Give the directory that `sgpbench run` printed."
+        )
     try:
         connection = _connect(path, read_only=True)
         _check(connection, path)
@@ -127,7 +148,10 @@ def open_reader(folder: Path) -> sqlite3.Connection:
 def _as_store_error(error: Exception, path: Path) -> StoreError:
     text = str(error)
     if "full" in text or "No space" in text:
-        return StoreError(f"The disk that holds {path} is full; all that had been received is stored.", remedy="Free some space and run the same command again.")
+        return StoreError(
+            f"The disk that holds {path} is full; all that had been received is stored.",
+            remedy="Free some space and run the same command again.",
+        )
     if "readonly" in text or "unable to open" in text or isinstance(error, PermissionError):
         return StoreError(f"{path} cannot be written: {text}.", remedy="Choose a writable directory with --runs-dir.")
     return StoreError(f"{path}: {text}.")
@@ -154,7 +178,9 @@ class Database:
         except StoreError:
             self._lock_file.close()
             raise
-        self._queue: queue.SimpleQueue[tuple[Callable[[sqlite3.Connection], Any], Future[Any]] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[Callable[[sqlite3.Connection], Any], Future[Any]] | None] = (
+            queue.SimpleQueue()
+        )
         self._thread = threading.Thread(target=self._write_loop, name="run.db writer", daemon=True)
         self._thread.start()
 
@@ -164,14 +190,20 @@ class Database:
             self.folder.mkdir(parents=True, exist_ok=True)
             handle = path.open("a+")
         except OSError as error:
-            raise StoreError(f"{self.folder} cannot be written: {error.strerror}.", remedy="Choose a writable directory with --runs-dir.") from None
+            raise StoreError(
+                f"{self.folder} cannot be written: {error.strerror}.",
+                remedy="Choose a writable directory with --runs-dir.",
+            ) from None
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             handle.seek(0)
             owner = handle.read().strip() or "unknown"
             handle.close()
-            raise StoreError(f"Another process (pid {owner}) is working on {self.folder}.", remedy="Wait for it or stop it, then run the same command again.") from None
+            raise StoreError(
+                f"Another process (pid {owner}) is working on {self.folder}.",
+                remedy="Wait for it or stop it, then run the same command again.",
+            ) from None
         handle.truncate(0)
         handle.write(str(os.getpid()))
         handle.flush()
@@ -186,9 +218,8 @@ class Database:
             self._writer.execute("PRAGMA journal_mode = WAL")
         self._writer.execute("PRAGMA synchronous = FULL")
         for number in range(version, len(_MIGRATIONS)):
-            self._writer.executescript(
-                f"BEGIN; {_MIGRATIONS[number]} PRAGMA user_version = {number + 1}; PRAGMA application_id = {APPLICATION_ID}; COMMIT;"
-            )
+            marks = f"PRAGMA user_version = {number + 1}; PRAGMA application_id = {APPLICATION_ID};"
+            self._writer.executescript(f"BEGIN; {_MIGRATIONS[number]} {marks} COMMIT;")
         reserve = self.folder / "reserve"
         if not reserve.exists():
             reserve.write_bytes(os.urandom(1 << 16) * (_RESERVE_BYTES >> 16))

@@ -56,7 +56,9 @@ def _history(planned: Planned) -> tuple[set[tuple[str, int]], dict[tuple[str, in
         used = view.usage()
         mean = None
         if used["samples"] and used["output_tokens"]:
-            mean = Usage(round((used["input_tokens"] or 0) / used["samples"]), round(used["output_tokens"] / used["samples"]))
+            mean = Usage(
+                round((used["input_tokens"] or 0) / used["samples"]), round(used["output_tokens"] / used["samples"])
+            )
         return view.answered(), view.attempts(), mean
     finally:
         view.close()
@@ -104,7 +106,9 @@ def _judging(planned: Planned, options: RunOptions) -> tuple[int, float | None]:
     parts = [part for _, prompt in planned.plan.chosen for part in prompt.rubric]
     requests = len(parts) * repeats
     rubric = 150 + _JUDGE_IMAGE
-    return requests, _cost(resolve(options.judge, options.judge_args).price, requests * rubric, requests * _JUDGE_OUTPUT)
+    return requests, _cost(
+        resolve(options.judge, options.judge_args).price, requests * rubric, requests * _JUDGE_OUTPUT
+    )
 
 
 def spent_before(planned: Sequence[Planned], options: RunOptions) -> float:

@@ -88,7 +88,9 @@ class _Interrupts:
                 signal.signal(number, handler)
 
 
-async def execute(planned: Sequence[Planned], options: RunOptions, *, spent_usd: float = 0.0) -> tuple[list[Finished], bool]:
+async def execute(
+    planned: Sequence[Planned], options: RunOptions, *, spent_usd: float = 0.0
+) -> tuple[list[Finished], bool]:
     """Runs everything planned; returns how each ended, in their order, and whether the user interrupted.
 
     Runs whose models share an endpoint or local compute go one after the other; others side by side. ``spent_usd`` is

@@ -77,7 +77,11 @@ class Todo:
 
 
 def pending_work(
-    prompts: Sequence[Prompt], samples: int, answered: set[tuple[str, int]], attempts: dict[tuple[str, int], int], max_n: int
+    prompts: Sequence[Prompt],
+    samples: int,
+    answered: set[tuple[str, int]],
+    attempts: dict[tuple[str, int], int],
+    max_n: int,
 ) -> Iterator[Todo]:
     """What is still to be asked, in the prompts' order; up to ``max_n`` samples of a prompt together."""
     for prompt in prompts:
@@ -199,8 +203,21 @@ class Generator:
 
 def _request_hash(request: Request) -> str:
     """Identity of what was sent, seeds aside."""
-    body = [[[message.role, [part.text for part in message.parts if isinstance(part, TextPart)]] for message in request.messages]]
+    body = [
+        [
+            [message.role, [part.text for part in message.parts if isinstance(part, TextPart)]]
+            for message in request.messages
+        ]
+    ]
     sampling = request.sampling
     return canonical_hash(
-        [body, request.text, sampling.temperature, sampling.top_p, sampling.max_tokens, list(sampling.stop), sampling.keep_stop]
+        [
+            body,
+            request.text,
+            sampling.temperature,
+            sampling.top_p,
+            sampling.max_tokens,
+            list(sampling.stop),
+            sampling.keep_stop,
+        ]
     )

@@ -247,9 +247,7 @@ class Pipeline:
         def failed(_prompt: Prompt, _failure: Failure) -> None:
             progress.failed += 1
 
-        self._generator = Generator(
-            *(store, self._caller, planned.plan.asking), completed=completed, failed=failed
-        )
+        self._generator = Generator(*(store, self._caller, planned.plan.asking), completed=completed, failed=failed)
         # Work is over the run's prompts, not only those chosen now: what an earlier start left is finished too.
         work = pending_work(prompts, samples, answered, attempts, self._caller.model.max_n)
         await self._generator.run(work)

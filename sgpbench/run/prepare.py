@@ -232,7 +232,8 @@ async def choose_metrics(
                     metrics.pop()
                     await metric.aclose()
                     raise MetricUnavailable(
-                        f"{name} compares with references that are not here.", remedy=f"Run `sgpbench data fetch {dataset}`."
+                        f"{name} compares with references that are not here.",
+                        remedy=f"Run `sgpbench data fetch {dataset}`.",
                     )
             except MetricUnavailable as error:
                 if by_name:

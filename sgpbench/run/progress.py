@@ -97,7 +97,11 @@ def _details(progress: RunProgress) -> str:
         parts.append(f"{_tokens(progress.input_tokens)}+{_tokens(progress.output_tokens)} tokens")
     if progress.priced and progress.cost_usd:
         parts.append(f"${progress.cost_usd:.2f}")
-    slow = [f"{name} {count}" for name, count in progress.scored.items() if count < progress.done and name not in {"validity", "structure"}]
+    slow = [
+        f"{name} {count}"
+        for name, count in progress.scored.items()
+        if count < progress.done and name not in {"validity", "structure"}
+    ]
     if slow:
         parts.append("scored: " + ", ".join(slow))
     if progress.note:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import os
 import platform
 import subprocess
@@ -16,7 +16,18 @@ from sgpbench.run.options import RunOptions
 __all__ = ["session_record"]
 
 _PACKAGES = (
-    *("resvg-py", "cairosvg", "lxml", "pebble", "numpy", "scipy", "pandas", "opencv-python-headless", "openai", "anthropic"),
+    *(
+        "resvg-py",
+        "cairosvg",
+        "lxml",
+        "pebble",
+        "numpy",
+        "scipy",
+        "pandas",
+        "opencv-python-headless",
+        "openai",
+        "anthropic",
+    ),
     *("google-genai", "xllamacpp", "torch", "open-clip-torch", "transformers", "sentence-transformers"),
 )
 
@@ -45,7 +56,7 @@ def session_record(options: RunOptions, sandbox: str) -> dict[str, Json]:
     """The record of a start that happens now."""
     found = {package: _version(package) for package in _PACKAGES}
     return {
-        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "started": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "command": options.command,
         "sgpbench": __version__,
         "git_commit": _git_commit(),

@@ -20,7 +20,8 @@ Status = Literal["complete", "incomplete", "partial"]
 @dataclass(frozen=True, slots=True)
 class RunStatus:
     """``complete``: all prompts of the split, all samples, all chosen metrics. ``partial``: the same for some prompts or
-    fewer samples than the protocol wants. ``incomplete``: something is still pending or failed through no fault of the model."""
+    fewer samples than the protocol wants. ``incomplete``: something is still pending or failed through no fault of the model.
+    """
 
     status: Status
     prompts: int

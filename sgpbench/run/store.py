@@ -120,7 +120,9 @@ class RunView:
 
     def attempts(self) -> dict[tuple[str, int], int]:
         """How many tries were made of samples that have no final completion yet."""
-        rows = self._db.execute("SELECT prompt_id, sample, count(*) AS tries, max(final) AS final FROM completions GROUP BY 1, 2")
+        rows = self._db.execute(
+            "SELECT prompt_id, sample, count(*) AS tries, max(final) AS final FROM completions GROUP BY 1, 2"
+        )
         return {(row["prompt_id"], row["sample"]): row["tries"] for row in rows if not row["final"]}
 
     def samples(self, renderer: str, *, after: int = 0, limit: int = -1) -> list[StoredSample]:
@@ -233,7 +235,7 @@ class RunStore:
         self.database.close()
 
     def add_prompts(self, prompts: Sequence[tuple[int, Prompt]], samples: int) -> Future[None]:
-        """Adds prompts, each with its place in the task, to those asked for, and raises the number of samples wanted to ``samples``."""
+        """Adds prompts, each with its place in the task, to those asked for; ``samples`` are wanted of each at least."""
 
         def change(db: sqlite3.Connection) -> None:
             db.executemany(
@@ -274,7 +276,13 @@ class RunStore:
             *(prompt_id, sample, attempt, int(final), str(outcome), program_hash, request_hash, seed),
             *(completion.text, str(completion.finish_reason), completion.refusal),
             *(usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.reasoning_tokens),
-            *(completion.cost_usd, completion.latency_s, completion.served_by, json.dumps(completion.dropped), time.time()),
+            *(
+                completion.cost_usd,
+                completion.latency_s,
+                completion.served_by,
+                json.dumps(completion.dropped),
+                time.time(),
+            ),
         )
 
         def change(db: sqlite3.Connection) -> None:
@@ -302,7 +310,9 @@ class RunStore:
 
     def add_metric(self, key: str, metric: Metric) -> Future[None]:
         """Remembers what a metric's scores mean."""
-        described = json.dumps([{slot: getattr(column, slot) for slot in Column.__slots__} for column in metric.columns])
+        described = json.dumps(
+            [{slot: getattr(column, slot) for slot in Column.__slots__} for column in metric.columns]
+        )
         row = (key, metric.name, metric.unit, json.dumps(metric.identity, sort_keys=True), described)
 
         def change(db: sqlite3.Connection) -> None:
@@ -313,14 +323,22 @@ class RunStore:
     def add_scores(self, metric: str, scored: Sequence[tuple[str, int, str, Score]]) -> Future[None]:
         """Stores (prompt id, sample, score key, score), and forgets earlier failures of them."""
         rows = [
-            (metric, prompt, key, json.dumps(dict(score.values), sort_keys=True), json.dumps(score.evidence, sort_keys=True))
+            (
+                metric,
+                prompt,
+                key,
+                json.dumps(dict(score.values), sort_keys=True),
+                json.dumps(score.evidence, sort_keys=True),
+            )
             for prompt, _, key, score in scored
         ]
         healed = [(metric, prompt, sample) for prompt, sample, _, _ in scored]
 
         def change(db: sqlite3.Connection) -> None:
             db.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?)", rows)
-            db.executemany("DELETE FROM failures WHERE stage = 'score' AND metric = ? AND prompt_id = ? AND sample = ?", healed)
+            db.executemany(
+                "DELETE FROM failures WHERE stage = 'score' AND metric = ? AND prompt_id = ? AND sample = ?", healed
+            )
 
         return self.database.write(change)
 

@@ -105,7 +105,9 @@ def sample_table(view: RunView, metrics: list[ScoredMetric]) -> pd.DataFrame:
     for failure in view.failures("generate"):
         number = place.get(failure["prompt_id"])
         if number is not None and failure["sample"] < wanted:
-            outcomes[number * wanted + failure["sample"]] = outcomes[number * wanted + failure["sample"]] or failure["outcome"]
+            outcomes[number * wanted + failure["sample"]] = (
+                outcomes[number * wanted + failure["sample"]] or failure["outcome"]
+            )
     scores = _score_columns(view, metrics, by_key, size)
     return pd.DataFrame(
         {

@@ -1,0 +1,103 @@
+"""``sgpbench show``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from sgpbench.run.samples import ShownSample
+
+__all__ = ["app"]
+
+app = typer.Typer()
+
+
+@app.command()
+def show(
+    run: Annotated[Path, typer.Argument(help="A run's directory.")],
+    prompt: Annotated[str | None, typer.Argument(help="A prompt's id; without it, a contact sheet is written.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to write the contact sheet.  [default: in the run]")] = None,
+    count: Annotated[int, typer.Option(min=1, help="Drawings on the contact sheet.")] = 40,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")] = False,
+) -> None:
+    """Show one prompt's program, outcome and scores; or write a contact sheet of the run as a PNG."""
+    if prompt is None:
+        _contact_sheet(run, out or run / "contact-sheet.png", count, as_json=json)
+        return
+    from sgpbench.run.samples import samples_of
+
+    found = samples_of(run, prompt)
+    if json:
+        import dataclasses
+        import json as json_module
+
+        rows = [
+            dataclasses.asdict(sample) | {"rendering": sample.rendering and str(sample.rendering)} for sample in found
+        ]
+        print(json_module.dumps({"samples": rows}, ensure_ascii=False))
+        return
+    for sample in found:
+        _print(sample)
+
+
+def _print(sample: ShownSample) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"[bold]{escape(sample.prompt_id)}[/] sample {sample.sample}: {escape(sample.caption)}")
+    flags = f"  ({', '.join(sample.flags)})" if sample.flags else ""
+    console.print(f"outcome  {sample.outcome}{flags}")
+    if sample.message:
+        console.print(f"because  {escape(_visible(sample.message))}")
+    for name, value in sample.scores.items():
+        if not name.startswith("structure."):
+            console.print(f"score    {escape(name)} = {value:g}")
+    for name, evidence in sample.evidence.items():
+        import json
+
+        console.print(f"evidence {escape(name)}: {escape(_visible(json.dumps(evidence, ensure_ascii=False)))}")
+    if sample.rendering:
+        console.print(f"drawing  {escape(str(sample.rendering))}")
+    title = "program" if sample.program else "completion (no program in it)"
+    console.print(f"{title}\n{escape(_visible(sample.program or sample.completion))}\n")
+
+
+def _visible(text: str) -> str:
+    """Text of a model without characters that could drive a terminal."""
+    return "".join(char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def _contact_sheet(run: Path, path: Path, count: int, *, as_json: bool) -> None:
+    from sgpbench.run.contact_sheet import SheetItem, write_contact_sheet
+    from sgpbench.run.identity import read_identity
+    from sgpbench.run.samples import all_samples
+
+    identity = read_identity(run)
+    samples = list(all_samples(run))
+    # Evenly over the run, so that every category is seen.
+    step = max(1, len(samples) / count)
+    chosen = [samples[int(index * step)] for index in range(min(count, len(samples)))]
+    items = [
+        SheetItem(
+            f"{sample.prompt_id}: {sample.caption}" if len(samples) > 1 else sample.caption,
+            sample.outcome,
+            "  ".join(
+                f"{name} {value:g}"
+                for name, value in sample.scores.items()
+                if name != "validity" and not name.startswith("structure.") and name.count(".") <= 1
+            )[:40],
+            sample.rendering,
+        )
+        for sample in chosen
+    ]
+    write_contact_sheet(items, f"{identity.model} on {identity.task} ({identity.protocol})", path)
+    if as_json:
+        import json
+
+        print(json.dumps({"contact_sheet": str(path), "drawings": len(items)}))
+    else:
+        print(f"{len(items)} drawings: {path}")
