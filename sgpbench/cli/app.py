@@ -7,9 +7,8 @@ import logging
 import sys
 from typing import Annotated
 
-import click
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from sgpbench import __version__
 from sgpbench.errors import SgpbenchError
@@ -38,19 +37,19 @@ _COMMANDS = {
 class _LazyGroup(TyperGroup):
     """Commands whose modules are imported only when they are needed: ``--help`` stays fast."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
         return list(_COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> TyperCommand | TyperGroup | None:  # type: ignore[override]
         if cmd_name not in _COMMANDS:
             return None
         name, help_line = _COMMANDS[cmd_name]
-        if ctx.params.get("_listing") or _only_help():
-            return click.Command(cmd_name, help=help_line)
-        module = importlib.import_module(name)
-        command: click.Command = typer.main.get_command(module.app)
+        if _only_help():
+            return TyperCommand(cmd_name, help=help_line)
+        command = typer.main.get_command(importlib.import_module(name).app)
         command.name = cmd_name
         command.help = command.help or help_line
+        assert isinstance(command, TyperCommand | TyperGroup)
         return command
 
 

@@ -10,7 +10,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from sgpbench.data.manifest import load_manifests
+from sgpbench.data.manifest import dataset_names
 from sgpbench.data.store import DataStore
 from sgpbench.errors import MetricUnavailable, SgpbenchError
 from sgpbench.metrics.interface import MetricContext
@@ -97,14 +97,14 @@ def _gpu() -> Check:
 def _data(data_dir: Path | None) -> list[Check]:
     store = DataStore(data_dirs(data_dir))
     checks = []
-    for manifest in load_manifests():
+    for name in dataset_names():
         try:
-            missing = [file.name for file in manifest.files if store.find(manifest.name, file.name) is None]
-            detail = "here" if not missing else f"{len(missing)} of {len(manifest.files)} file(s) missing."
-            remedy = None if not missing else f"sgpbench data fetch {manifest.name}"
-            checks.append(Check("Data", manifest.name, not missing, detail, remedy))
+            states = store.states(name)
+            missing = sum(state.state in {"missing", "damaged"} for state in states)
+            problem = f"{missing} of {len(states)} file(s) missing or damaged."
+            checks.append(_works("Data", name, None if missing else "here", problem, f"sgpbench data fetch {name}"))
         except SgpbenchError as error:
-            checks.append(Check("Data", manifest.name, False, error.message, error.remedy))
+            checks.append(Check("Data", name, False, error.message, error.remedy))
     return checks
 
 

@@ -123,7 +123,7 @@ async def execute(
     reporting = asyncio.create_task(report(progress))
     try:
         running = asyncio.gather(*(lane(indices) for indices in lanes.values()))
-        with _Interrupts(stop, running.cancel) as interrupts:
+        with _Interrupts(stop, lambda: _cancel(running)) as interrupts:
             try:
                 await running
             except asyncio.CancelledError:
@@ -138,6 +138,10 @@ async def execute(
             await one.model.aclose()
         await shared.aclose()
     return [results[index] for index in range(len(planned))], interrupts.count > 0
+
+
+def _cancel(running: asyncio.Future[list[None]]) -> None:
+    running.cancel()
 
 
 async def _run_one(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
 from sgpbench.errors import BudgetReached, TransientError
@@ -98,6 +99,17 @@ def pending_work(
             yield Todo(prompt, tuple(fresh[start : start + max_n]))
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A completion on its way into the store."""
+
+    sample: int
+    completion: Completion
+    outcome: Outcome
+    final: bool
+    stored: Future[None]
+
+
 class Generator:
     """Asks for all pending samples of a run through one caller.
 
@@ -150,50 +162,58 @@ class Generator:
     async def _ask(self, todo: Todo) -> None:
         waiting = [todo]
         while waiting and not self._stopping:
-            current = waiting.pop()
-            request = self._asking.request(self._caller.model, current.prompt, current.samples, current.attempt)
-            try:
-                completions = await self._caller.ask(request)
-            except TransientError as error:
-                failure = Failure(Outcome.API_ERROR, str(error))
-                _LOG.warning("%s: no completion: %s", current.prompt.id, error)
-                for sample in current.samples:
-                    stored = self._store.add_failure("generate", "", current.prompt.id, sample, failure)
-                    await asyncio.wrap_future(stored)
-                    self._failed(current.prompt, failure)
-                return
-            except BudgetReached as reached:
-                self.budget_reached = reached
-                self.stop()
-                return
-            waiting += await self._keep(current, request, completions)
+            waiting += await self._try(waiting.pop())
 
-    async def _keep(self, todo: Todo, request: Request, completions: Sequence[Completion]) -> list[Todo]:
-        """Stores completions; returns the tries that must follow."""
-        again = []
-        request_hash = _request_hash(request)
-        commits = []
-        for sample, seed, given in zip(todo.samples, request.seeds, completions, strict=True):
-            completion = replace(given, text=given.text.encode("utf-8", "replace").decode())
-            extracted = extract(completion.text, completion.finish_reason, self._asking.rule.extraction)
-            final = extracted.program is not None or todo.attempt + 1 >= len(self._tries(request))
-            stored = self._store.add_completion(
-                *(todo.prompt.id, sample, todo.attempt, completion),
-                request_hash=request_hash,
-                seed=seed,
-                outcome=extracted.outcome,
-                program=extracted.program,
-                final=final,
-            )
-            commits.append((stored, completion, extracted.outcome, final))
-            if not final:
-                again.append(Todo(todo.prompt, (sample,), todo.attempt + 1))
-        for stored, completion, outcome, final in commits:
-            await asyncio.wrap_future(stored)
-            self._completed(completion, outcome, final)
+    async def _try(self, todo: Todo) -> list[Todo]:
+        """Asks once for each sample of ``todo``; returns the tries that must follow."""
+        request = self._asking.request(self._caller.model, todo.prompt, todo.samples, todo.attempt)
+        kept: dict[int, _Kept] = {}
+
+        def keep(position: int, completion: Completion) -> None:
+            kept[position] = self._keep(todo, request, position, completion)
+
+        failure: TransientError | None = None
+        try:
+            await self._caller.ask(request, keep=keep)
+        except TransientError as error:
+            failure = error
+        except BudgetReached as reached:
+            self.budget_reached = reached
+            self.stop()
+        finally:
+            for one in kept.values():
+                await asyncio.wrap_future(one.stored)
+        for one in kept.values():
+            self._completed(one.completion, one.outcome, one.final)
+        if failure is not None:
+            missing = [sample for position, sample in enumerate(todo.samples) if position not in kept]
+            await self._give_up(todo.prompt, missing, failure)
         if self._store.database.disk_was_full:
             raise self._store.database.disk_full_error()
-        return again
+        return [Todo(todo.prompt, (one.sample,), todo.attempt + 1) for one in kept.values() if not one.final]
+
+    async def _give_up(self, prompt: Prompt, samples: Sequence[int], error: TransientError) -> None:
+        _LOG.warning("%s: no completion: %s", prompt.id, error)
+        failure = Failure(Outcome.API_ERROR, str(error))
+        for sample in samples:
+            await asyncio.wrap_future(self._store.add_failure("generate", "", prompt.id, sample, failure))
+            self._failed(prompt, failure)
+
+    def _keep(self, todo: Todo, request: Request, position: int, given: Completion) -> _Kept:
+        """Hands one completion to the store, at once."""
+        # A lone surrogate, which JSON can carry, cannot be stored as UTF-8.
+        completion = replace(given, text=given.text.encode("utf-8", "replace").decode())
+        extracted = extract(completion.text, completion.finish_reason, self._asking.rule.extraction)
+        final = extracted.program is not None or todo.attempt + 1 >= len(self._tries(request))
+        stored = self._store.add_completion(
+            *(todo.prompt.id, todo.samples[position], todo.attempt, completion),
+            request_hash=_request_hash(request),
+            seed=request.seeds[position],
+            outcome=extracted.outcome,
+            program=extracted.program,
+            final=final,
+        )
+        return _Kept(todo.samples[position], completion, extracted.outcome, final, stored)
 
     def _tries(self, request: Request) -> tuple[int, ...]:
         rule = self._asking.rule

@@ -31,7 +31,9 @@ class RunLog:
             self._file.close()
 
     def call(self, event: CallEvent) -> None:
-        """Logs what a caller reports: retries, changes of the limit, failures."""
+        """Logs what a caller reports, plain answers left out."""
+        if event.kind == "answered":
+            return
         try:
             if self._file is None:
                 self._file = self._path.open("a", encoding="utf-8", buffering=1)

@@ -71,7 +71,7 @@ _SAMPLES = """
 
 def _stored_sample(row: sqlite3.Row) -> StoredSample:
     extracted = Outcome(row["extracted"])
-    outcome = extracted
+    outcome: Outcome | None = extracted
     if extracted is Outcome.OK:
         outcome = Outcome(row["rendered"]) if row["rendered"] else None
     return StoredSample(
