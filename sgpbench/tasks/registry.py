@@ -19,7 +19,7 @@ from sgpbench.paths import root_folder
 from sgpbench.tasks.info import TaskInfo, read_task_info
 from sgpbench.tasks.interface import Task
 
-__all__ = ["GROUP", "load_task", "task_folder", "task_infos", "task_names"]
+__all__ = ["GROUP", "load_task", "load_task_info", "task_folder", "task_infos", "task_names"]
 
 GROUP = "sgpbench.tasks"
 _PARENT = "sgpbench_plugins"
@@ -56,18 +56,36 @@ def load_task(name_or_path: str) -> Task:
         UsageError: there is no task of that name.
         PluginError: it cannot be loaded; the message names the plugin and its own error.
     """
-    path = Path(name_or_path)
-    if "/" in name_or_path or (name_or_path not in task_names() and (path / "task.toml").is_file()):
-        if not path.is_dir():
-            raise PluginError(f"There is no task folder at {path}.")
-        digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
-        return _load_folder(path.resolve(), f"{path.resolve().name}_{digest}")
+    if path := _given_folder(name_or_path):
+        digest = hashlib.sha256(str(path).encode()).hexdigest()[:8]
+        return _load_folder(path, f"{path.name}_{digest}")
     if folder := task_folder(name_or_path):
         return _load_folder(folder, name_or_path)
     for point in _entry_points():
         if point.name == name_or_path:
             return _load_entry_point(point)
     raise unknown_name("task", name_or_path, task_names(), listing="sgpbench tasks list")
+
+
+def load_task_info(name_or_path: str) -> TaskInfo:
+    """The same task's description.
+
+    Raises:
+        UsageError: there is no task of that name.
+        PluginError: its ``task.toml`` is broken, or an entry point does not load.
+    """
+    folder = _given_folder(name_or_path) or task_folder(name_or_path)
+    return read_task_info(folder) if folder else _info_of(load_task(name_or_path))
+
+
+def _given_folder(name_or_path: str) -> Path | None:
+    """The folder that a path on the command line means; ``None`` for a name."""
+    path = Path(name_or_path)
+    if "/" in name_or_path or (name_or_path not in task_names() and (path / "task.toml").is_file()):
+        if not path.is_dir():
+            raise PluginError(f"There is no task folder at {path}.")
+        return path.resolve()
+    return None
 
 
 def _root_folders() -> list[Path]:

@@ -1,0 +1,144 @@
+"""``sgpbench tasks``: what tasks there are, and what each is made of and needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from sgpbench.data.store import DataStore
+    from sgpbench.records import Json
+    from sgpbench.tasks.census import Census
+    from sgpbench.tasks.info import TaskInfo
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True, help="List and show tasks.")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
+
+
+@app.command("list")
+def list_tasks(json: AsJson = False) -> None:
+    """What tasks there are; broken plugins are named with their error."""
+    from sgpbench.tasks.registry import task_infos
+
+    infos, broken = task_infos()
+    if json:
+        tasks: list[Json] = [info.model_dump(mode="json") for info in infos]
+        _print_json({"tasks": tasks, "broken": [str(error) for error in broken]})
+        return
+    print(f"{'task':<12}{'ranked by':<12}{'splits':<22}what")
+    for info in infos:
+        print(f"{info.name:<12}{info.headline:<12}{', '.join(info.splits):<22}{info.title}")
+    for error in broken:
+        print(f"broken: {error}")
+    print("\nMore of one: `sgpbench tasks show NAME`")
+
+
+@app.command("show")
+def show_task(
+    name: Annotated[str, typer.Argument(help="A task's name, or the path of a task's folder.")],
+    split: Annotated[str | None, typer.Option(help="Which prompts to count. [default: the ranked split]")] = None,
+    seed: Annotated[int, typer.Option(help="For generated splits.")] = 0,
+    data_dir: Annotated[Path | None, typer.Option(help="Where data sets are looked for first.")] = None,
+    json: AsJson = False,
+) -> None:
+    """What a task is made of: prompts by category, clusters, metrics, and which data is here."""
+    import textwrap
+
+    from sgpbench.data import DataStore
+    from sgpbench.errors import DataError
+    from sgpbench.paths import data_dirs
+    from sgpbench.tasks.census import take_census
+    from sgpbench.tasks.registry import load_task, load_task_info
+
+    task, info = load_task(name), load_task_info(name)
+    store = DataStore(data_dirs(data_dir))
+    wanted = split or info.splits[0]
+    census, missing = None, None
+    try:
+        census = take_census(task.prompts(store, wanted, seed))
+    except DataError as error:
+        missing = str(error)
+    needs = [_need(dataset, store, required=True) for dataset in info.data]
+    needs += [_need(dataset, store, required=False) for dataset in info.optional_data]
+    if json:
+        document: dict[str, Json] = {**info.model_dump(mode="json"), "split": wanted, "error": missing}
+        _print_json({**document, "needs": needs, "counts": census.as_json() if census else None})
+        return
+    _print_info(info, wanted)
+    if census:
+        _print_census(census)
+    if missing:
+        print()
+        print(textwrap.fill(missing, 80, break_long_words=False, break_on_hyphens=False))
+    _print_needs(needs)
+
+
+def _need(dataset: str, store: DataStore, *, required: bool) -> dict[str, Json]:
+    """Whether a data set is here, and the command that fetches it."""
+    from sgpbench.data import load_manifest
+
+    derived = load_manifest(dataset, store.manifests).derived
+    known = derived is None or store.find(derived.dataset, derived.file) is not None
+    states = store.states(dataset) if known else []
+    here = sum(state.state in ("verified", "unlocked") for state in states)
+    files = len(states) if known else (derived.count if derived else 0)
+    return {
+        "dataset": dataset,
+        "required": required,
+        "files": files,
+        "here": here,
+        "damaged": sum(state.state == "damaged" for state in states),
+        "command": f"sgpbench data fetch {dataset}",
+    }
+
+
+def _print_info(info: TaskInfo, split: str) -> None:
+    import textwrap
+
+    from sgpbench.metrics.registry import BUILT_IN
+
+    print(f"{info.name}  {info.title}, version {info.version}")
+    print(textwrap.fill(info.description, 80))
+    print(textwrap.fill(info.licence, 80, initial_indent="Licence: ", subsequent_indent="  "))
+    print(f"\nSplits: {', '.join(info.splits)} (counted here: {split})\nMetrics")
+    for metric in info.metrics:
+        summary = BUILT_IN[metric].summary if metric in BUILT_IN else ""
+        ranked = " (ranked)" if metric == info.headline else ""
+        print(f"  {metric:<12}{summary}{ranked}")
+
+
+def _print_census(census: Census) -> None:
+    print(f"\n{'Prompts by category':<40}{'prompts':>10}{'clusters':>10}")
+    for name, count in census.categories.items():
+        print(f"  {name:<38}{count.prompts:>10,}{count.clusters:>10,}")
+    print(f"  {'all':<38}{census.prompts:>10,}{census.clusters:>10,}")
+    if census.questions:
+        print(f"Questions: {census.questions:,}, about {census.with_questions:,} prompts")
+    if census.references or census.missing_references:
+        print(f"References: {census.references:,} here, {census.missing_references:,} missing")
+
+
+def _print_needs(needs: Sequence[dict[str, Json]]) -> None:
+    if not needs:
+        print("\nNeeds no data.")
+        return
+    print("\nData")
+    for need in needs:
+        if need["here"] == need["files"]:
+            print(f"  {need['dataset']:<28}here")
+            continue
+        optional = "" if need["required"] else " (some metrics need it)"
+        print(f"  {need['dataset']:<28}{need['here']} of {need['files']} files{optional}")
+        print(f"  {'':<28}`{need['command']}`")
+
+
+def _print_json(document: Json) -> None:
+    import json
+
+    print(json.dumps(document, indent=1))
