@@ -67,6 +67,8 @@ class ModelSpec:
     concurrency: Concurrency | None = None
     work_dir: Path | None = None
     """Where an adapter that starts a server may keep its log."""
+    data_dir: Path | None = None
+    """The user's ``--data-dir``, where packaged weights may have been fetched to."""
 
 
 class Model(Protocol):
