@@ -167,7 +167,7 @@ def _drawn_sums(pool: Floats, draws: int, resamples: int, rng: np.random.Generat
         else:
             ends = np.arange(size + 1, dtype=np.int32) * draws
             counts = sparse.csr_array((np.ones(drawn.size), drawn.ravel(), ends), shape=(size, members))
-            sums[start : start + size] = counts @ pool_columns
+            sums[start : start + size] = np.asarray(counts @ pool_columns)
     return sums
 
 

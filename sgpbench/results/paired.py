@@ -148,7 +148,7 @@ def resolve_tails(beyond: npt.NDArray[np.int64], patterns: int, complete: bool, 
     """p-values from how many patterns reached the observed sum; thinly populated tails by saddlepoint."""
     if complete:
         return np.asarray(beyond / patterns, dtype=np.float64)
-    p_values: Floats = (1.0 + beyond) / (1.0 + patterns)
+    p_values = np.asarray((1.0 + beyond) / (1.0 + patterns), dtype=np.float64)
     thin = np.flatnonzero(beyond < _RESOLVED)
     for start in range(0, thin.size, 256):
         part = thin[start : start + 256]

@@ -1,0 +1,71 @@
+"""What a sample counts as: its score, 0, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from sgpbench.records import HARNESS_OUTCOMES, Column, Outcome
+from sgpbench.results.bootstrap import Floats
+
+if TYPE_CHECKING:
+    from sgpbench.protocol import InvalidRule
+
+__all__ = ["Counting", "counting_of", "metric_of"]
+
+_OURS = frozenset(str(outcome) for outcome in HARNESS_OUTCOMES)
+_MODEL = frozenset(str(outcome) for outcome in Outcome) - _OURS
+
+
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """How one column counts samples.
+
+    ``invalid``: what a sample without a valid drawing counts as where the metric gave it no score of its own.
+    ``samples``: ``last-valid`` keeps only a prompt's last valid sample.
+    """
+
+    column: Column
+    invalid: Literal["zero", "omit"]
+    samples: Literal["all", "last-valid"] = "all"
+
+    def counted(self, scores: Floats, outcomes: npt.NDArray[np.object_], applies: npt.NDArray[np.bool_]) -> Floats:
+        """Each sample's value in the mean; NaN where it does not count.
+
+        ``scores``: the metric's, NaN where it gave none. ``outcomes``: names, ``None`` while pending. ``applies``: whether
+        the column can have a value for the sample's prompt at all (a prompt without questions has no ``vqa``). Samples
+        that are pending or failed through no fault of the model never count.
+        """
+        final = np.isin(outcomes, list(_MODEL))
+        counts = np.where(final, scores, np.nan)
+        if self.invalid == "zero":
+            failed = final & applies & (outcomes != str(Outcome.OK)) & np.isnan(scores)
+            counts[failed] = 0.0
+        return counts
+
+    def one(self, score: float | None, outcome: str) -> float | None:
+        """The same for a single sample of a prompt that the column applies to."""
+        if outcome not in _MODEL:
+            return None
+        if score is None and self.invalid == "zero" and outcome != Outcome.OK:
+            return 0.0
+        return score
+
+
+def metric_of(column: str) -> str:
+    """The metric a column belongs to, without answerer or part: ``judge[gpt-4o-mini].total`` → ``judge``."""
+    return column.split("[")[0].split(".")[0]
+
+
+def counting_of(column: Column, invalid: InvalidRule, last_valid: Collection[str] = ()) -> Counting:
+    """How a column counts under a protocol: 0 for a failed drawing only where both column and protocol say so.
+
+    ``last_valid``: metrics of which only a prompt's last valid sample counts.
+    """
+    metric = metric_of(column.name)
+    zero = column.invalid == "zero" and invalid.policy(metric) == "zero"
+    return Counting(column, "zero" if zero else "omit", "last-valid" if metric in last_valid else "all")
