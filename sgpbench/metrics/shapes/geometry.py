@@ -56,7 +56,7 @@ def classify(contour: Points) -> Figure:
 
 
 def _shape(contour: Points) -> str:
-    hull = cv2.convexHull(contour)
+    hull = np.asarray(cv2.convexHull(contour), np.float32)
     hull_area, area = cv2.contourArea(hull), cv2.contourArea(contour)
     if hull_area <= 1:
         return "line"
@@ -188,4 +188,5 @@ def _agreement(contour: Points, drawn: Points, area: float) -> float:
         mask = np.zeros((100, 100), np.uint8)
         cv2.fillPoly(mask, [np.rint((outline - low) * scale * 16 + 32).astype(np.int32)], 1, shift=4)
         masks.append(mask)
-    return float(np.count_nonzero(masks[0] & masks[1]) / max(1, np.count_nonzero(masks[0] | masks[1])))
+    both, either = int(np.count_nonzero(masks[0] & masks[1])), int(np.count_nonzero(masks[0] | masks[1]))
+    return both / max(1, either)

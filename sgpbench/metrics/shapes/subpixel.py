@@ -39,5 +39,4 @@ def fine_contour(canvas: Canvas, part: Part, *, alone: bool) -> npt.NDArray[np.f
     if not contours:
         return part.contour.astype(np.float32)
     contour = max(contours, key=len)[:, 0].astype(np.float32)
-    placed: npt.NDArray[np.float32] = (contour + 0.5) / _TIMES - 0.5 + np.array([left, top], np.float32)
-    return placed
+    return np.asarray((contour + 0.5) / _TIMES - 0.5 + np.array([left, top]), np.float32)

@@ -178,6 +178,6 @@ def _hidden(
         cv2.drawContours(cover, [canvas.parts[other].contour], -1, 255, cv2.FILLED)
     if all(points.all() for points in free):
         return None
-    cover = cv2.dilate(cover, np.ones((7, 7), np.uint8))
+    cover = np.asarray(cv2.dilate(cover, np.ones((7, 7), np.uint8)), np.uint8)
     parts: list[Part] = [canvas.parts[index] for index in members]
     return Hidden(tuple(part.contour for part in parts), tuple(free), cover, sum(part.area for part in parts))

@@ -109,7 +109,8 @@ def _matches(things: Things, scene: Scene) -> _Matches:
                 cost[row, column] += 0.01 * column / (1 + len(things.things))
     matches = _Matches({group.id: [] for group in scene.groups}, [])
     taken = set()
-    for row, column in zip(*linear_sum_assignment(cost), strict=True):
+    rows, columns = linear_sum_assignment(cost)
+    for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
         if column < len(things.things):
             thing = things.things[column]
             taken.add(thing.index)
@@ -117,13 +118,16 @@ def _matches(things: Things, scene: Scene) -> _Matches:
     for thing in things.things:
         if thing.index in taken:
             continue
-        match = next((m for g in scene.groups if (m := _match(thing, g)).shape_met and m.color_met), None)
-        group = next((g for g in scene.groups if (m := _match(thing, g)).shape_met and m.color_met), None)
-        if match is not None and group is not None:
-            matches.of[group.id].append(match)
-        else:
+        kind = next((group for group in scene.groups if _is_of(thing, group)), None)
+        if kind is None:
             matches.extra.append(thing)
+        else:
+            matches.of[kind.id].append(_match(thing, kind))
     return matches
+
+
+def _is_of(thing: Thing, group: Group) -> bool:
+    return thing.color == group.color and thing.as_shape(group.shape) is not None
 
 
 def _match(thing: Thing, group: Group) -> _Match:
