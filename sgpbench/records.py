@@ -151,6 +151,19 @@ class Prompt:
     questions: tuple[Question, ...] = ()
     rubric: tuple[RubricPart, ...] = ()
 
+    @property
+    def traits(self) -> frozenset[str]:
+        """What the prompt carries for metrics: ``reference``, ``questions``, ``question:<kind>``, ``rubric``,
+        ``rubric:<rubric>``, ``scene``."""
+        found = {f"question:{question.kind}" for question in self.questions} | {
+            f"rubric:{part.rubric}" for part in self.rubric
+        }
+        found |= {"questions"} if self.questions else set()
+        found |= {"rubric"} if self.rubric else set()
+        found |= {"reference"} if self.reference is not None else set()
+        found |= {"scene"} if "scene" in self.metadata else set()
+        return frozenset(found)
+
 
 # --- asking a model ----------------------------------------------------------------------------------------------
 
@@ -274,6 +287,8 @@ class Column:
     high: float | None = None
     invalid: Literal["zero", "omit"] = "zero"
     """What a sample whose outcome is not ``ok`` counts as: 0, or nothing (descriptive columns)."""
+    needs: tuple[str, ...] = ()
+    """Traits (``Prompt.traits``) without which a prompt can have no value here; such prompts are never counted as 0."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,8 @@ T = TypeVar("T")
 _MIGRATIONS = (
     """
     CREATE TABLE prompts (
-        id TEXT PRIMARY KEY, position INTEGER NOT NULL, caption TEXT NOT NULL, category TEXT NOT NULL, cluster TEXT NOT NULL
+        id TEXT PRIMARY KEY, position INTEGER NOT NULL, caption TEXT NOT NULL, category TEXT NOT NULL, cluster TEXT NOT NULL,
+        traits TEXT NOT NULL
     ) WITHOUT ROWID;
     CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE completions (
@@ -73,7 +74,7 @@ _MIGRATIONS = (
     ) WITHOUT ROWID;
     CREATE INDEX renderings_by_program ON renderings (program_hash, renderer);
     CREATE TABLE metrics (
-        hash TEXT PRIMARY KEY, name TEXT NOT NULL, unit TEXT NOT NULL, identity TEXT NOT NULL, columns TEXT NOT NULL
+        hash TEXT PRIMARY KEY, name TEXT NOT NULL, unit TEXT NOT NULL, needs TEXT NOT NULL, identity TEXT NOT NULL, columns TEXT NOT NULL
     ) WITHOUT ROWID;
     CREATE TABLE scores (
         metric TEXT NOT NULL, prompt_id TEXT NOT NULL, rendering TEXT NOT NULL,

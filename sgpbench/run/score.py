@@ -28,14 +28,7 @@ def metric_hash(metric: Metric) -> str:
 
 def applies(metric: Metric, prompt: Prompt) -> bool:
     """Whether a prompt carries what the metric needs."""
-    has = {
-        "reference": prompt.reference is not None,
-        "questions": bool(prompt.questions),
-        "rubric": bool(prompt.rubric),
-        "scene": "scene" in prompt.metadata,
-        "invalid": True,
-    }
-    return all(has[need] for need in metric.needs)
+    return metric.needs - {"invalid"} <= prompt.traits
 
 
 def missing_reference(metric: Metric, prompts: Sequence[Prompt]) -> str | None:

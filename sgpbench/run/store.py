@@ -111,8 +111,10 @@ class RunView:
         return row[0] if row else None
 
     def prompts(self) -> Iterator[sqlite3.Row]:
-        """The prompts asked for so far, in their order: ``id, caption, category, cluster``."""
-        return iter(self._db.execute("SELECT id, caption, category, cluster FROM prompts ORDER BY position, id"))
+        """The prompts asked for so far, in their order: ``id, caption, category, cluster, traits``."""
+        return iter(
+            self._db.execute("SELECT id, caption, category, cluster, traits FROM prompts ORDER BY position, id")
+        )
 
     def answered(self) -> set[tuple[str, int]]:
         """The samples that have their final completion."""
@@ -239,8 +241,11 @@ class RunStore:
 
         def change(db: sqlite3.Connection) -> None:
             db.executemany(
-                "INSERT OR IGNORE INTO prompts VALUES (?, ?, ?, ?, ?)",
-                [(p.id, position, p.caption, p.category, p.cluster) for position, p in prompts],
+                "INSERT OR IGNORE INTO prompts VALUES (?, ?, ?, ?, ?, ?)",
+                [
+                    (p.id, position, p.caption, p.category, p.cluster, json.dumps(sorted(p.traits)))
+                    for position, p in prompts
+                ],
             )
             old = db.execute("SELECT value FROM settings WHERE key = 'samples'").fetchone()
             wanted = max(samples, int(old[0]) if old else 0)
@@ -313,10 +318,11 @@ class RunStore:
         described = json.dumps(
             [{slot: getattr(column, slot) for slot in Column.__slots__} for column in metric.columns]
         )
-        row = (key, metric.name, metric.unit, json.dumps(metric.identity, sort_keys=True), described)
+        identity = json.dumps(metric.identity, sort_keys=True)
+        row = (key, metric.name, metric.unit, json.dumps(sorted(metric.needs)), identity, described)
 
         def change(db: sqlite3.Connection) -> None:
-            db.execute("INSERT OR REPLACE INTO metrics VALUES (?, ?, ?, ?, ?)", row)
+            db.execute("INSERT OR REPLACE INTO metrics VALUES (?, ?, ?, ?, ?, ?)", row)
 
         return self.database.write(change)
 

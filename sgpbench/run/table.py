@@ -15,7 +15,7 @@ from sgpbench.run.store import RunView, score_key
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ScoredMetric", "evidence_rows", "prompt_table", "sample_table", "scored_metrics"]
+__all__ = ["ScoredMetric", "applicable_prompts", "evidence_rows", "prompt_table", "sample_table", "scored_metrics"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class ScoredMetric:
     hash: str
     name: str
     unit: str
+    needs: frozenset[str]
     identity: Mapping[str, Json]
     columns: tuple[Column, ...]
 
@@ -37,8 +38,9 @@ def scored_metrics(view: RunView) -> list[ScoredMetric]:
             row["hash"],
             row["name"],
             row["unit"],
+            frozenset(json.loads(row["needs"])),
             json.loads(row["identity"]),
-            tuple(Column(**column) for column in json.loads(row["columns"])),
+            tuple(Column(**column | {"needs": tuple(column["needs"])}) for column in json.loads(row["columns"])),
         )
         for row in view.metrics()
         if current.get(row["name"]) == row["hash"]
@@ -51,6 +53,17 @@ def prompt_table(view: RunView) -> pd.DataFrame:
 
     rows = [(row["id"], row["category"], row["cluster"]) for row in view.prompts()]
     return pd.DataFrame(rows, columns=["prompt_id", "category", "cluster"])
+
+
+def applicable_prompts(view: RunView, metrics: list[ScoredMetric]) -> dict[str, set[str]]:
+    """Column → the ids of prompts that can have a value in it, for columns that not all prompts have."""
+    traits = {row["id"]: set(json.loads(row["traits"])) for row in view.prompts()}
+    return {
+        column.name: {prompt for prompt, has in traits.items() if needs <= has}
+        for metric in metrics
+        for column in metric.columns
+        if (needs := (metric.needs - {"invalid"}) | set(column.needs))
+    }
 
 
 def _outcome(row: sqlite3.Row) -> Outcome | None:
