@@ -28,6 +28,7 @@ __all__ = [
     "cost_usd",
     "estimate",
     "rough_input_tokens",
+    "split_usage",
     "total",
     "upper_bound_usd",
 ]
@@ -54,6 +55,15 @@ def cost_usd(usage: Usage, price: Price | None) -> float | None:
         + reasoning * (price.output if price.reasoning is None else price.reasoning)
     )
     return dollars / _MILLION
+
+
+def split_usage(usage: Usage, samples: int) -> list[Usage]:
+    """One request's tokens spread over its samples as evenly as whole numbers allow; the parts add up to the whole."""
+    counts = (usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.reasoning_tokens)
+    return [
+        Usage(*(None if count is None else (count + samples - 1 - index) // samples for count in counts))
+        for index in range(samples)
+    ]
 
 
 def upper_bound_usd(request: Request, price: Price, most_output_tokens: int) -> float:

@@ -1,0 +1,95 @@
+"""Sending one JSON request through a provider's SDK and getting the bytes back, whatever the status.
+
+The SDKs bring authentication, addresses and headers; reading answers strictly is ours, so the parsed objects of the
+SDKs, which take any shape, are not used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from sgpbench.errors import TransientError
+from sgpbench.models.connection import Connection, Servers
+from sgpbench.records import Json
+
+if TYPE_CHECKING:
+    import httpx2
+    from anthropic import AsyncAnthropic
+    from openai import AsyncOpenAI
+
+__all__ = ["http_client", "parse", "send", "unreached"]
+
+R = TypeVar("R", bound=BaseModel)
+_CONNECT_S = 15.0
+
+
+def http_client(timeout_s: float | None, query: Mapping[str, str] | None = None) -> httpx2.AsyncClient:
+    """Connections without a limit to their number: the limiter bounds them. ``timeout_s`` is between two bytes."""
+    import httpx2
+
+    return httpx2.AsyncClient(
+        limits=httpx2.Limits(max_connections=None, max_keepalive_connections=None),
+        timeout=httpx2.Timeout(timeout_s, connect=_CONNECT_S),
+        follow_redirects=True,
+        params=dict(query or {}),
+    )
+
+
+async def send(
+    clients: Sequence[AsyncOpenAI | AsyncAnthropic],
+    sdk_error: type[Exception],
+    servers: Servers,
+    path: str,
+    body: Mapping[str, Json],
+    model: str,
+    connection: Connection,
+) -> httpx2.Response:
+    """The answer of the least busy server.
+
+    Raises:
+        TransientError: none arrived whole.
+    """
+    import httpx2
+
+    index = servers.take()
+    reached = True
+    try:
+        return await clients[index].post(path, cast_to=httpx2.Response, body=body)
+    except sdk_error as error:
+        response = getattr(error, "response", None)
+        if isinstance(response, httpx2.Response):
+            return response
+        failure = unreached(model, connection, error.__cause__ or error)
+        reached = failure.maybe_billed
+        raise failure from None
+    finally:
+        servers.give_back(index, reached=reached)
+
+
+def unreached(model: str, connection: Connection, error: BaseException) -> TransientError:
+    """The error of a request whose answer did not arrive whole; it may have been billed if it reached the server."""
+    import httpx2
+
+    reached = not isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
+    words = connection.secrets.scrub(str(error))
+    text = f"{model}: {type(error).__name__}{': ' if words else ''}{words}"
+    return TransientError(text, maybe_billed=reached)
+
+
+def parse(schema: type[R], body: bytes | str, model: str) -> R:
+    """The body as an object.
+
+    Raises:
+        TransientError: it is not JSON of that form (cut, or from a proxy); it may have been billed.
+    """
+    try:
+        return schema.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise TransientError(
+            f"{model}: its answer cannot be read: {where + ': ' if where else ''}{first['msg']}", maybe_billed=True
+        ) from None
