@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -46,6 +46,10 @@ class Counting:
             failed = final & applies & (outcomes != str(Outcome.OK)) & np.isnan(scores)
             counts[failed] = 0.0
         return counts
+
+    def applies_to(self, applies: Mapping[str, Collection[str]]) -> Collection[str] | None:
+        """The ids of prompts that can have a value; ``None`` for all. ``applies`` is keyed by column or metric."""
+        return applies.get(self.column.name, applies.get(metric_of(self.column.name)))
 
     def one(self, score: float | None, outcome: str) -> float | None:
         """The same for a single sample of a prompt that the column applies to."""

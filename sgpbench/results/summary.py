@@ -140,7 +140,7 @@ def _counted(
     ordered: pd.DataFrame, layout: _Layout, counting: Counting, applies: Mapping[str, Collection[str]]
 ) -> Floats:
     name = counting.column.name
-    among = applies.get(name, applies.get(metric_of(name)))
+    among = counting.applies_to(applies)
     fits = np.ones(layout.ids.size, dtype=bool) if among is None else np.isin(layout.ids, list(among))
     values = counting.counted(ordered[name].to_numpy(float), layout.outcomes, fits[layout.prompt])
     return last_valid_only(values, layout.prompt, layout.outcomes) if counting.samples == "last-valid" else values
