@@ -237,13 +237,12 @@ def test_a_judge_that_cannot_be_used_ends_scoring_but_loses_no_reply(tmp_path: P
             raise ModelUnavailable("no key")
         return by_part(request)
 
-    replies = MemoryReplies()
-    metric = open_judge(context(SpeakingModel(refuses), folder=tmp_path, replies=replies))
+    model, fresh, replies = SpeakingModel(refuses), SpeakingModel(by_part), MemoryReplies()
+    batch = [drawing(BINDING, tmp_path), drawing(NUMERACY, tmp_path)]
     with pytest.raises(ModelUnavailable, match="no key"):
-        score(metric, [drawing(BINDING, tmp_path), drawing(NUMERACY, tmp_path)])
-    fresh = SpeakingModel(by_part)
-    score(open_judge(context(fresh, folder=tmp_path, replies=replies)), [drawing(BINDING, tmp_path)])
-    assert fresh.answered == []
+        score(open_judge(context(model, folder=tmp_path, replies=replies)), batch)
+    score(open_judge(context(fresh, folder=tmp_path, replies=replies)), batch)
+    assert len(model.answered) + len(fresh.answered) == 5
 
 
 def test_repeats_are_separate_requests_with_a_mean_a_range_and_evidence(tmp_path: Path) -> None:

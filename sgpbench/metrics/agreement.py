@@ -68,17 +68,14 @@ def _distance(
     return (middles[:, None] - middles[None, :]) ** 2
 
 
-def judge_agreement(
-    evidence: Iterable[Sequence[Mapping[str, Json]]], level: Literal["interval", "ordinal"] = "interval"
-) -> Agreement:
-    """The agreement of a judge's repeats from the evidence of its drawings (``judge.py`` says what a part holds)."""
+def judge_agreement(evidence: Iterable[Json], level: Literal["interval", "ordinal"] = "interval") -> Agreement:
+    """The agreement of a judge's repeats, from the evidence of its drawings: a list of parts each (see ``judge.py``)."""
     units: list[list[float]] = []
     for drawing in evidence:
         by_part: dict[str, list[float]] = {}
-        for part in drawing:
-            score = part["score"]
-            if isinstance(score, int | float):
-                by_part.setdefault(str(part["id"]), []).append(float(score))
+        for part in drawing if isinstance(drawing, Sequence) else ():
+            if isinstance(part, Mapping) and isinstance(score := part.get("score"), int | float):
+                by_part.setdefault(str(part.get("id")), []).append(float(score))
         units += by_part.values()
     judged_twice = [unit for unit in units if len(unit) >= 2]
     return Agreement(
