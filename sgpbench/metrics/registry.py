@@ -45,14 +45,20 @@ BUILT_IN = {
     "validity": BuiltIn("sgpbench.metrics.validity:open_validity", "1", "share of samples that gave a drawing"),
     "structure": BuiltIn("sgpbench.metrics.structure:open_structure", "1", "how the programs are built"),
     "shapes": BuiltIn("sgpbench.metrics.shapes:open_shapes", "1", "constraints met, exactly, from pixels"),
-    "clip": BuiltIn("sgpbench.metrics.clip:open_clip", "1", "caption and drawing, OpenAI CLIP B/32 and L/14", "fast"),
-    "siglip": BuiltIn("sgpbench.metrics.siglip:open_siglip", "1", "caption and drawing, SigLIP base and large"),
-    "dino": BuiltIn("sgpbench.metrics.dino:open_dino", "1", "drawing and reference, DINOv2 S, B, L and G", "fast"),
-    "hps": BuiltIn("sgpbench.metrics.hps:open_hps", "1", "human preference, HPSv2.1"),
+    "clip": BuiltIn(
+        "sgpbench.metrics.clip:open_clip", "1", "caption and drawing, OpenAI CLIP B/32 and L/14", "fast, bf16"
+    ),
+    "siglip": BuiltIn("sgpbench.metrics.siglip:open_siglip", "1", "caption and drawing, SigLIP base and large", "bf16"),
+    "dino": BuiltIn(
+        "sgpbench.metrics.dino:open_dino", "1", "drawing and reference, DINOv2 S, B, L and G", "fast, bf16"
+    ),
+    "hps": BuiltIn("sgpbench.metrics.hps:open_hps", "1", "human preference, HPSv2.1", "bf16"),
     "vqa": BuiltIn(
         "sgpbench.metrics.vqa:open_vqa", "1", "questions about the drawing answered as expected", "an answerer"
     ),
-    "diversity": BuiltIn("sgpbench.metrics.diversity:open_diversity", "1", "how far a prompt's drawings differ"),
+    "diversity": BuiltIn(
+        "sgpbench.metrics.diversity:open_diversity", "1", "how far a prompt's drawings differ", "fast, bf16"
+    ),
     "judge": BuiltIn("sgpbench.metrics.judge:open_judge", "1", "rubrics read by a model that sees", "a model"),
 }
 

@@ -20,7 +20,7 @@ class Validity:
     needs: frozenset[Need] = frozenset({"invalid"})
     unit: Literal["sample", "prompt"] = "sample"
     batch_size = 1024
-    columns = (Column("validity", True, "samples that gave a drawing", 0.0, 1.0),)
+    columns: tuple[Column, ...] = (Column("validity", True, "samples that gave a drawing", 0.0, 1.0),)
     identity: Mapping[str, Json] = {"version": "1"}
 
     async def score(self, batch: Sequence[Drawing]) -> Sequence[Score | Failure]:
