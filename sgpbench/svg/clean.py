@@ -1,0 +1,300 @@
+"""Parses a program and takes out whatever could reach outside it or run.
+
+Runs inside the sandbox only. Parsing never expands anything: what stands before the root element (XML declaration,
+DOCTYPE with its entities, processing instructions) is cut off unread, so an entity of one's own is an XML error.
+
+Taken out, each with its flag where there is one:
+
+- ``script``, ``handler`` and ``listener`` elements, ``on…`` attributes, ``javascript:`` addresses (``has_script``);
+- every ``href`` or ``src`` that does not point into the drawing, ``@import`` and ``url()`` likewise, style sheets
+  by processing instruction or ``link`` (``has_external_ref``; links of ``a`` elements go without a flag, since nothing
+  loads them);
+- pictures in ``data:`` URIs that are not PNG, JPEG, GIF or WebP by their own bytes, or too large. The others stay
+  (``has_raster``, also where one was too large);
+- ``foreignObject`` and every element of another namespace, which no renderer here draws; comments; ``xml:base``;
+  animations of ``href`` and of event handlers.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lxml import etree
+
+from sgpbench.records import Flag
+from sgpbench.svg.grader_text import addresses_judge
+from sgpbench.svg.references import classify, clean_css, is_raster
+
+if TYPE_CHECKING:
+    from sgpbench.protocol import Repair
+
+__all__ = [
+    "CLEANER_VERSION",
+    "SVG_NAMESPACE",
+    "Parsed",
+    "Unreadable",
+    "clean",
+    "drawn_text",
+    "home_name",
+    "parse",
+    "serialize",
+    "without_text",
+]
+
+CLEANER_VERSION = "1"
+SVG_NAMESPACE = "http://www.w3.org/2000/svg"
+XLINK_NAMESPACE = "http://www.w3.org/1999/xlink"
+
+_SCRIPTS = frozenset({"script", "handler", "listener"})
+_DROPPED = frozenset({"foreignObject", "iframe", "object", "embed", "video", "audio", "link"}) | _SCRIPTS
+_ANIMATIONS = frozenset({"set", "animate", "animateTransform", "animateMotion", "animateColor"})
+_NOT_DRAWN = frozenset({"title", "desc", "metadata", "style"})
+_PICTURES = frozenset({"image", "feImage"})
+_ROOT = re.compile(r"<(?![?!])")
+_DOCTYPE = re.compile(r"<!DOCTYPE\b", re.IGNORECASE)
+_SUBSET_END = re.compile(r"\]\s*>")
+_START_TAG = re.compile(r"""(?:[^<>"']++|"[^"<]*+"|'[^'<]*+')*+""")
+_DECLARES = {
+    "": re.compile(r"\sxmlns\s*="),
+    "xlink": re.compile(r"\sxmlns:xlink\s*="),
+}
+
+
+class Unreadable(ValueError):
+    """The program is not XML, also after the repair that the protocol allows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A program as a tree, not yet cleaned."""
+
+    root: etree._Element
+    flags: frozenset[Flag]
+    """``repaired``, and ``has_external_ref`` where a style sheet stood before the root."""
+
+
+# --- parsing -------------------------------------------------------------------------------------------------------
+
+
+def parse(program: str, repair: Repair) -> Parsed:
+    """The program as a tree, repaired as far as the protocol allows; nothing is expanded or fetched.
+
+    Raises:
+        Unreadable: it is not XML; the message is the parser's.
+    """
+    prolog, body = _split_prolog(program)
+    flags = {Flag.HAS_EXTERNAL_REF} if "<?xml-stylesheet" in prolog else set()
+    if repair == "namespaces":
+        declared = _with_namespaces(body)
+        if declared != body:
+            flags.add(Flag.REPAIRED)
+            body = declared
+    try:
+        root = _read(body, recover=False)
+    except etree.XMLSyntaxError as error:
+        if repair != "lxml-recover":
+            raise Unreadable(_message(error)) from None
+        try:
+            root = _read(body, recover=True)
+        except etree.XMLSyntaxError as unrecoverable:
+            raise Unreadable(_message(unrecoverable)) from None
+        flags.add(Flag.REPAIRED)
+    return Parsed(root, frozenset(flags))
+
+
+def _read(body: str, *, recover: bool) -> etree._Element:
+    # huge_tree lifts limits on depth and length that would refuse what the renderers can draw. It is safe only because
+    # no DOCTYPE, and so no entity, can reach the parser, and because the worker's memory is limited.
+    parser = etree.XMLParser(
+        recover=recover,
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        huge_tree=True,
+        remove_comments=True,
+        remove_pis=True,
+    )
+    root = etree.fromstring(body.encode(), parser)
+    # With recover, lxml returns None for hopeless input, whatever its stubs say.
+    if not isinstance(root, etree._Element):
+        raise etree.XMLSyntaxError("nothing in it can be recovered", 0, 0, 0)
+    return root
+
+
+def _message(error: etree.XMLSyntaxError) -> str:
+    return f"not XML: {error.msg}" if error.msg else "not XML: the program is empty"
+
+
+def _split_prolog(program: str) -> tuple[str, str]:
+    """What stands before the root element, and the rest. One pass; a prolog that never ends leaves nothing."""
+    position = 0
+    while match := re.compile(r"<[?!]?").search(program, position):
+        if match.group() == "<":
+            return program[: match.start()], program[match.start() :]
+        position = _past_markup(program, match.start())
+    return program, ""
+
+
+def _past_markup(program: str, start: int) -> int:
+    for opening, closing in (("<?", "?>"), ("<!--", "-->")):
+        if program.startswith(opening, start):
+            end = program.find(closing, start + len(opening))
+            return len(program) if end < 0 else end + len(closing)
+    end, subset = program.find(">", start), program.find("[", start)
+    if _DOCTYPE.match(program, start) and 0 <= subset < end:
+        match = _SUBSET_END.search(program, subset)
+        return match.end() if match else len(program)
+    return len(program) if end < 0 else end + 1
+
+
+def _with_namespaces(body: str) -> str:
+    """Declares the SVG namespace, and the XLink prefix where it is used, on the root element if they are missing."""
+    if not body.startswith("<svg") or (tag := _START_TAG.match(body, len("<svg"))) is None:
+        return body
+    attributes = tag.group()
+    added = ""
+    if not _DECLARES[""].search(attributes):
+        added += f' xmlns="{SVG_NAMESPACE}"'
+    if "xlink:" in body and "xmlns:xlink" not in body:
+        added += f' xmlns:xlink="{XLINK_NAMESPACE}"'
+    return f"<svg{added}{body[len('<svg') :]}"
+
+
+def serialize(root: etree._Element) -> str:
+    """The tree as text, without an XML declaration."""
+    return etree.tostring(root, encoding="unicode", with_tail=False)
+
+
+# --- cleaning ------------------------------------------------------------------------------------------------------
+
+
+def clean(root: etree._Element) -> frozenset[Flag]:
+    """Takes out of the tree, in place, what could reach outside it or run; says what was met, and what text says."""
+    flags: set[Flag] = set()
+    doomed: list[etree._Element] = []
+    home = etree.QName(root).namespace
+    for element in root.iter():
+        if not isinstance(element.tag, str):
+            doomed.append(element)
+            continue
+        name = etree.QName(element)
+        flags |= _clean_attributes(element, name.localname)
+        if name.localname in _SCRIPTS:
+            flags.add(Flag.HAS_SCRIPT)
+        if name.localname == "style" and element.text:
+            css = clean_css(element.text)
+            element.text = css.text
+            if css.external:
+                flags.add(Flag.HAS_EXTERNAL_REF)
+        if name.namespace != home or name.localname in _DROPPED or _animates_reference(element, name.localname):
+            doomed.append(element)
+    for element in doomed:
+        _drop(element)
+    text = drawn_text(root)
+    if text:
+        flags.add(Flag.HAS_TEXT)
+        if addresses_judge(text):
+            flags.add(Flag.ADDRESSES_JUDGE)
+    return frozenset(flags)
+
+
+def _clean_attributes(element: etree._Element, kind: str) -> set[Flag]:
+    flags: set[Flag] = set()
+    for key, value in element.attrib.items():
+        full, text = str(key), str(value)
+        local = full.rpartition("}")[2].rpartition(":")[2]
+        if not full.startswith("{") and local.lower().startswith("on"):
+            del element.attrib[key]
+            flags.add(Flag.HAS_SCRIPT)
+        elif local in ("href", "src"):
+            flags |= _clean_reference(element, key, text, kind)
+        elif local == "base":
+            del element.attrib[key]
+        elif "(" in text or "\\" in text or "@" in text:
+            css = clean_css(text)
+            if css.text != text:
+                element.attrib[key] = css.text
+            if css.external:
+                flags.add(Flag.HAS_EXTERNAL_REF)
+    return flags
+
+
+def _clean_reference(element: etree._Element, key: str | bytes, address: str, kind: str) -> set[Flag]:
+    found = classify(address)
+    raster = kind in _PICTURES and is_raster(address)
+    if found == "internal" or (found == "picture" and kind in _PICTURES):
+        return {Flag.HAS_RASTER} if raster or found == "picture" else set()
+    del element.attrib[key]
+    if found == "script":
+        return {Flag.HAS_SCRIPT}
+    if found == "external":
+        return set() if kind == "a" else {Flag.HAS_EXTERNAL_REF}
+    return {Flag.HAS_RASTER} if raster else set()
+
+
+def _animates_reference(element: etree._Element, kind: str) -> bool:
+    if kind not in _ANIMATIONS:
+        return False
+    target = (element.get("attributeName") or "").rpartition(":")[2].lower()
+    return target in ("href", "src") or target.startswith("on")
+
+
+def _drop(element: etree._Element) -> None:
+    """Takes an element out of the tree but leaves the text that follows it."""
+    parent = element.getparent()
+    if parent is None:
+        return
+    if element.tail:
+        before = element.getprevious()
+        if before is None:
+            parent.text = (parent.text or "") + element.tail
+        else:
+            before.tail = (before.tail or "") + element.tail
+    parent.remove(element)
+
+
+# --- text ----------------------------------------------------------------------------------------------------------
+
+
+def home_name(element: etree._Element) -> str:
+    """The element's name without its namespace; empty for anything that is not an element."""
+    return etree.QName(element).localname if isinstance(element.tag, str) else ""
+
+
+def drawn_text(root: etree._Element) -> str:
+    """All that ``text`` elements write, each run of white space as one space; titles and descriptions are not drawn."""
+    pieces: list[str] = []
+    for element in root.iter():
+        if home_name(element) == "text" and not any(home_name(up) == "text" for up in element.iterancestors()):
+            pieces += _characters(element)
+            pieces.append(" ")
+    return " ".join("".join(pieces).split())
+
+
+def _characters(element: etree._Element) -> list[str]:
+    pieces: list[str] = []
+    for event, node in etree.iterwalk(element, events=("start", "end")):
+        if event == "start" and node.text and not _is_hidden(node, element):
+            pieces.append(node.text)
+        elif event == "end" and node is not element and node.tail and not _is_hidden(node.getparent(), element):
+            pieces.append(node.tail)
+    return pieces
+
+
+def _is_hidden(node: etree._Element | None, top: etree._Element) -> bool:
+    while node is not None and node is not top:
+        if home_name(node) in _NOT_DRAWN:
+            return True
+        node = node.getparent()
+    return False
+
+
+def without_text(root: etree._Element) -> etree._Element:
+    """A copy of the tree without its ``text`` elements."""
+    twin = copy.deepcopy(root)
+    for element in [element for element in twin.iter() if home_name(element) == "text"]:
+        _drop(element)
+    return twin
