@@ -128,5 +128,6 @@ def drawing(prompt: Prompt, folder: Path, colour: str = "red", sample: int = 0) 
     return Drawing(prompt, sample, Outcome.OK, "<svg/>", path, colour)
 
 
-def invalid(prompt: Prompt, outcome: Outcome) -> Drawing:
-    return Drawing(prompt, 0, outcome, None, None, None)
+def invalid(prompt: Prompt, outcome: Outcome, program: str | None = None) -> Drawing:
+    """A sample that cannot be shown; ``program`` is what parsed of it."""
+    return Drawing(prompt, 0, outcome, program, None, None)

@@ -150,14 +150,20 @@ def test_a_sample_without_a_drawing_is_zero_and_no_judge_is_asked(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("outcome", "has_parts"),
-    [(Outcome.MALFORMED, False), (Outcome.NO_SVG, False), (Outcome.RENDER_ERROR, True), (Outcome.RENDER_CRASH, True)],
+    ("outcome", "program", "has_parts"),
+    [
+        (Outcome.NO_SVG, None, False),
+        (Outcome.MALFORMED, None, False),
+        (Outcome.RENDER_ERROR, None, False),
+        (Outcome.RENDER_ERROR, "<svg/>", True),
+        (Outcome.RENDER_CRASH, "<svg/>", True),
+    ],
 )
 def test_the_paper_gives_parts_only_to_programs_that_parse(
-    tmp_path: Path, paper_like: Path, outcome: Outcome, has_parts: bool
+    tmp_path: Path, paper_like: Path, outcome: Outcome, program: str | None, has_parts: bool
 ) -> None:
     metric = open_judge(context(SpeakingModel(down), str(paper_like), folder=tmp_path))
-    (answer,) = score(metric, [invalid(NUMERACY, outcome)])
+    (answer,) = score(metric, [invalid(NUMERACY, outcome, program)])
     values = scored(answer).values
     assert set(values.values()) == {0.0}
     assert len(values) == (4 if has_parts else 1)

@@ -37,8 +37,6 @@ __all__ = ["Judge", "open_judge"]
 _LOG = logging.getLogger(__name__)
 _VERSION = "1"
 _BATCH_SIZE = 64
-_UNPARSED = frozenset({Outcome.NO_SVG, Outcome.TRUNCATED, Outcome.MALFORMED, Outcome.REFUSED})
-"""Outcomes of programs that are not there or do not parse."""
 
 
 class _Unreadable(Exception):
@@ -152,7 +150,8 @@ class Judge:
 
     def _invalid(self, drawing: Drawing) -> Score:
         """What a sample without a drawing counts as; it is never shown to the judge."""
-        policy = self._rule.unparsed_parts if drawing.outcome in _UNPARSED else self._rule.unrendered_parts
+        parsed = drawing.program is not None
+        policy = self._rule.unrendered_parts if parsed else self._rule.unparsed_parts
         return Score(self._named(zeros(drawing.prompt.rubric, with_parts=policy == "zero")), {self.name: []})
 
     async def _judged(self, prompt: Prompt, shown: ImagePart) -> Score | Failure:
