@@ -26,6 +26,7 @@ LAYERS = {
     "records": 0,
     "errors": 0,
     "paths": 0,
+    "__main__": 8,
 }
 HEAVY = {
     "torch",

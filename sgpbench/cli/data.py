@@ -68,12 +68,14 @@ def fetch_data(
     """Fetch what is missing. Run it again to continue where it was cut; what is here is not fetched again."""
     from sgpbench.cli.data_progress import progress_for_stderr
     from sgpbench.data import dataset_names, load_manifest
-    from sgpbench.data.download import Policy
+    from sgpbench.data.download import Hosts, Policy
     from sgpbench.data.fetch import fetch, with_needed
 
     store = _store(data_dir)
     for name in names or ():
         load_manifest(name)
+    policy = Policy(connections=connections)
+    hosts = Hosts(policy.host_failures)
     results: list[FileResult] = []
     declined: list[str] = []
     for name in with_needed(names or dataset_names(), store):
@@ -82,7 +84,7 @@ def fetch_data(
             continue
         progress = progress_for_stderr()
         try:
-            found = fetch(name, store, progress, policy=Policy(connections=connections))
+            found = fetch(name, store, progress, policy=policy, hosts=hosts)
         finally:
             progress.close()
         results += found

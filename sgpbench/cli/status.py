@@ -18,7 +18,8 @@ def status(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")] = False,
 ) -> None:
     """Say how far a run has come, what is pending, and why."""
-    from sgpbench.cli.output import print_documents, run_document
+    from sgpbench.cli.output import print_documents
+    from sgpbench.results.from_run import run_document
     from sgpbench.run.identity import read_identity
     from sgpbench.run.status import run_status
     from sgpbench.run.store import RunView

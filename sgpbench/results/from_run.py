@@ -6,8 +6,14 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from pydantic import JsonValue
+
+from sgpbench.errors import ResultError
+from sgpbench.models.registry import known_models
 from sgpbench.protocol import load_protocol
 from sgpbench.records import Column, Json
+from sgpbench.results.export import build_result, export, scoring_columns
+from sgpbench.results.schema import Execution, Identity, ScoringColumn
 from sgpbench.results.summary import RunHead, summarise
 from sgpbench.run.identity import read_identity, read_sources
 from sgpbench.run.status import run_status
@@ -22,7 +28,7 @@ from sgpbench.run.table import (
 )
 from sgpbench.tasks.registry import load_task
 
-__all__ = ["run_document", "run_evidence"]
+__all__ = ["export_run", "run_document", "run_evidence"]
 
 
 def run_document(folder: Path) -> dict[str, Json]:
@@ -68,6 +74,112 @@ def run_document(folder: Path) -> dict[str, Json]:
         return document
     finally:
         view.close()
+
+
+def export_run(folder: Path, out: Path, *, address: str | None = None) -> list[Path]:
+    """Writes a run's result and evidence under ``out``; returns their paths, the result first.
+
+    Raises:
+        StoreError: the folder holds no run. ResultError: it cannot be published as it is.
+    """
+    identity = read_identity(folder)
+    task_source, protocol_source = read_sources(folder)
+    task, protocol = load_task(task_source), load_protocol(protocol_source)
+    document = run_document(folder)
+    view = RunView(folder)
+    try:
+        if (scored_under := view.setting("scoring_hash")) != protocol.scoring_hash:
+            raise ResultError(
+                f"{folder} was scored under another version of the protocol '{protocol.name}' ({scored_under}).",
+                remedy=f"Score it again: `sgpbench score {folder}`.",
+            )
+        metrics = [metric for metric in scored_metrics(view) if metric.name not in document_skipped(document)]
+        last_valid = ("vqa",) if protocol.scoring.vqa.samples == "last-valid" else ()
+        scoring: dict[str, ScoringColumn] = {}
+        for metric in metrics:
+            described = scoring_columns(
+                *(metric.name, metric.identity, metric.columns, protocol.scoring), last_valid=last_valid
+            )
+            scoring.update(described)
+        status = run_status(view)
+        result = build_result(
+            document,
+            identity=Identity(
+                model=identity.model,
+                adapter=str(identity.model_identity.get("adapter", "")),
+                model_args=_object(identity.model_identity.get("args", {})),
+                model_identity=_object(identity.model_identity),
+                task=identity.task,
+                task_version=identity.task_version,
+                split=identity.split,
+                protocol=identity.protocol,
+                generation_hash=identity.generation_hash,
+                scoring_hash=protocol.scoring_hash,
+                seed=identity.seed,
+                samples=status.samples,
+                protocol_samples=status.protocol_samples,
+            ),
+            split_prompts=status.split_prompts,
+            scoring=scoring,
+            execution=_execution(view, document),
+            headline=task.headline,
+            model_info=_model_info(identity.model),
+        )
+        rows = evidence_rows(view, metrics)
+        return export(result, rows, out, applies=applicable_prompts(view, metrics), address=address)
+    finally:
+        view.close()
+
+
+def document_skipped(document: Mapping[str, Json]) -> Mapping[str, Json]:
+    """Why metrics are missing from a run's document, by name."""
+    skipped = document["skipped"]
+    return skipped if isinstance(skipped, Mapping) else {}
+
+
+def _object(value: Json) -> dict[str, JsonValue]:
+    """A JSON object of its own, with plain lists and dicts."""
+    plain: dict[str, JsonValue] = json.loads(json.dumps(value))
+    return plain
+
+
+def _model_info(name: str) -> dict[str, Json]:
+    """What the catalog says of a model; empty for one that is not in it."""
+    entry = next((entry for entry in known_models() if entry.name == name), None)
+    if entry is None:
+        return {}
+    wanted = {"provider", "family", "weights", "parameters_b", "licence", "released", "title", "homepage", "footnote"}
+    info: dict[str, Json] = json.loads(entry.model_dump_json(include=wanted, exclude_none=True))
+    return info
+
+
+def _execution(view: RunView, document: Mapping[str, Json]) -> Execution:
+    """What may differ between equal runs: dates, machine, versions, speed, cost."""
+    sessions = view.sessions()
+    last = dict(sessions[-1]) if sessions else {}
+    latencies = view.latencies()
+    usage = document["usage"] if isinstance(document["usage"], Mapping) else {}
+    quantiles: dict[str, Json] = {}
+    if latencies:
+        quantiles = {
+            f"p{share}": latencies[min(len(latencies) - 1, len(latencies) * share // 100)] for share in (50, 95)
+        }
+    fields: dict[str, Json] = {
+        "started": sessions[0].get("started") if sessions else None,
+        "finished": last.get("ended"),
+        "host": {name: last.get(name) for name in ("platform", "python", "cpus")},
+        "versions": {"sgpbench": last.get("sgpbench"), **_object(last.get("packages", {}))},
+        "commit": last.get("git_commit"),
+        "command": last.get("command"),
+        "cost_usd": usage.get("cost_usd"),
+        "judge_cost_usd": usage.get("judge_cost_usd"),
+        "latency_s": quantiles or None,
+        "seconds": sum(float(str(session.get("seconds") or 0)) for session in sessions),
+        "sandbox": last.get("sandbox"),
+        "served_by": view.distinct("served_by"),
+        "dropped": sorted({name for names in view.distinct("dropped") for name in json.loads(names)}),
+    }
+    return Execution.model_validate_json(json.dumps(fields))
 
 
 def _columns(metrics: list[ScoredMetric]) -> list[Column]:

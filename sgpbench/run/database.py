@@ -74,7 +74,8 @@ _MIGRATIONS = (
     ) WITHOUT ROWID;
     CREATE INDEX renderings_by_program ON renderings (program_hash, renderer);
     CREATE TABLE metrics (
-        hash TEXT PRIMARY KEY, name TEXT NOT NULL, unit TEXT NOT NULL, needs TEXT NOT NULL, identity TEXT NOT NULL, columns TEXT NOT NULL
+        hash TEXT PRIMARY KEY, name TEXT NOT NULL, unit TEXT NOT NULL, needs TEXT NOT NULL,
+        identity TEXT NOT NULL, columns TEXT NOT NULL
     ) WITHOUT ROWID;
     CREATE TABLE scores (
         metric TEXT NOT NULL, prompt_id TEXT NOT NULL, rendering TEXT NOT NULL,
@@ -301,5 +302,10 @@ class Database:
             return
         self._queue.put(None)
         self._thread.join()
+        try:
+            # One plain file again: it can be copied, archived, and read from a folder that cannot be written.
+            self._writer.execute("PRAGMA journal_mode = DELETE")
+        except sqlite3.OperationalError:
+            _LOG.debug("%s is being read; its write-ahead log stays.", self.path)
         self._writer.close()
         self._lock_file.close()

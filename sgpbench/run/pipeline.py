@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,7 @@ from sgpbench.run.prepare import Planned, choose_metrics
 from sgpbench.run.progress import RunProgress
 from sgpbench.run.render import render_pending, renderer_hash
 from sgpbench.run.score import Scorer
-from sgpbench.run.session import session_record
+from sgpbench.run.session import session_record, utc_now
 from sgpbench.run.store import RunStore
 from sgpbench.svg.sandbox import Sandbox
 
@@ -125,6 +126,8 @@ class Pipeline:
                 )
             await self._record(store, metrics, skipped)
             await self._stages(store, metrics)
+            seconds = round(time.monotonic() - self._progress.started, 1)
+            store.end_session(self._session_number, self._session | {"ended": utc_now(), "seconds": seconds})
             for scorer in self._scorers:
                 if scorer.stopped_by is not None:
                     self._error = self._error or scorer.stopped_by
@@ -181,7 +184,8 @@ class Pipeline:
             }
         for key, value in settings.items():
             store.set(key, value)
-        store.add_session(session_record(self._planned.options, self._sandbox.level)).result()
+        self._session = session_record(self._planned.options, self._sandbox.level)
+        self._session_number = store.add_session(self._session).result()
 
     async def _stages(self, store: RunStore, metrics: Sequence[Metric]) -> None:
         stages = self._planned.options.stages

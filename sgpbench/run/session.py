@@ -13,7 +13,7 @@ from sgpbench.paths import project_root
 from sgpbench.records import Json
 from sgpbench.run.options import RunOptions
 
-__all__ = ["session_record"]
+__all__ = ["session_record", "utc_now"]
 
 _PACKAGES = (
     *(
@@ -52,11 +52,16 @@ def _git_commit() -> str | None:
     return done.stdout.strip()
 
 
+def utc_now() -> str:
+    """ISO 8601, to the second."""
+    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+
+
 def session_record(options: RunOptions, sandbox: str) -> dict[str, Json]:
     """The record of a start that happens now."""
     found = {package: _version(package) for package in _PACKAGES}
     return {
-        "started": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "started": utc_now(),
         "command": options.command,
         "sgpbench": __version__,
         "git_commit": _git_commit(),

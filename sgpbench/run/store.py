@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from sgpbench.metrics.interface import Metric
 from sgpbench.protocol import canonical_hash
@@ -207,6 +208,16 @@ class RunView:
         row: sqlite3.Row = self._db.execute(query).fetchone()
         return row
 
+    def latencies(self) -> list[float]:
+        """Seconds of every completion whose latency is known, sorted."""
+        query = "SELECT latency_s FROM completions WHERE latency_s IS NOT NULL ORDER BY latency_s"
+        return [row[0] for row in self._db.execute(query)]
+
+    def distinct(self, column: Literal["served_by", "dropped"]) -> list[str]:
+        """The different values of a column over all completions, sorted."""
+        query = f"SELECT DISTINCT {column} FROM completions WHERE {column} IS NOT NULL ORDER BY 1"
+        return [row[0] for row in self._db.execute(query)]
+
     def reply(self, key: str) -> str | None:
         """A judge's stored reply."""
         row = self._db.execute("SELECT text FROM replies WHERE key = ?", (key,)).fetchone()
@@ -377,5 +388,13 @@ class RunStore:
         def change(db: sqlite3.Connection) -> int:
             cursor = db.execute("INSERT INTO sessions (record) VALUES (?)", (json.dumps(record, sort_keys=True),))
             return int(cursor.lastrowid or 0)
+
+        return self.database.write(change)
+
+    def end_session(self, number: int, record: Mapping[str, Json]) -> Future[None]:
+        """Replaces the record of a start once it has ended."""
+
+        def change(db: sqlite3.Connection) -> None:
+            db.execute("UPDATE sessions SET record = ? WHERE id = ?", (json.dumps(record, sort_keys=True), number))
 
         return self.database.write(change)

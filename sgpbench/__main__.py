@@ -1,0 +1,6 @@
+"""``python -m sgpbench``."""
+
+from sgpbench.cli import main
+
+if __name__ == "__main__":
+    main()
