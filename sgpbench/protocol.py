@@ -150,6 +150,8 @@ class VqaRule(_Frozen):
     """How questions about a drawing are asked and counted."""
 
     answers: Literal["free-form", "multiple-choice"]
+    answerer: str
+    """Who answers where none is asked for: ``blip-large``, ``blip-base``, or a model's name."""
     samples: Literal["all", "last-valid"]
     """Whether every sample of a prompt counts, or only its last valid one."""
     per_prompt: Literal["mean"] = "mean"
