@@ -83,7 +83,13 @@ _TOKENIZER = ("tokenizer_config.json", "special_tokens_map.json")
 
 def _dinov2(size: str, revision: str, sha256: Sequence[str] = ()) -> WeightsSource:
     return WeightsSource(
-        f"dinov2-{size}", "dinov2", f"facebook/dinov2-{size}", revision, _TRANSFORMERS, ("config.json",), frozenset(sha256)
+        f"dinov2-{size}",
+        "dinov2",
+        f"facebook/dinov2-{size}",
+        revision,
+        _TRANSFORMERS,
+        ("config.json",),
+        frozenset(sha256),
     )
 
 
@@ -238,9 +244,7 @@ def require(metric: str, names: Sequence[str], cache_dir: Path) -> tuple[Weights
             f"{', '.join(source.name for source in missing)} and set SGPBENCH_WEIGHTS_DIR to the folder above.",
         )
     return tuple(
-        identify(source, *place, cache_dir=cache_dir)
-        for source in sources
-        if (place := found[source.name]) is not None
+        identify(source, *place, cache_dir=cache_dir) for source in sources if (place := found[source.name]) is not None
     )
 
 
