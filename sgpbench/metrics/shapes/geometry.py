@@ -70,7 +70,7 @@ def _shape(contour: Points) -> str:
     polygons = polygons_around(hull, 8)
     for sides, polygon in sorted(polygons.items()):
         if hull_area >= _FILLS[sides] * _area(polygon):
-            return _POLYGONS[sides](polygon)
+            return _POLYGONS[sides](polygon) if sides in _POLYGONS else f"shape with {sides} sides"
     return "rounded shape"
 
 
@@ -130,14 +130,7 @@ def _hexagon(polygon: npt.NDArray[np.float64]) -> str:
     return "hexagon" if clear else "six-sided shape"
 
 
-_POLYGONS = {
-    3: _triangle,
-    4: _quadrilateral,
-    5: _pentagon,
-    6: _hexagon,
-    7: lambda _: "heptagon",
-    8: lambda _: "octagon",
-}
+_POLYGONS = {3: _triangle, 4: _quadrilateral, 5: _pentagon, 6: _hexagon}
 
 
 def _star(contour: Points, hull: npt.NDArray[np.float32], area: float) -> str:
