@@ -6,44 +6,10 @@ import io
 import json
 from pathlib import Path
 
-WORDS = [
-    "yes",
-    "no",
-    "red",
-    "blue",
-    "green",
-    "two",
-    "three",
-    "four",
-    "dog",
-    "cat",
-    "man",
-    "woman",
-    "a",
-    "the",
-    "is",
-    "what",
-    "color",
-    "how",
-    "many",
-    "there",
-    "of",
-    "in",
-    "picture",
-    "circle",
-    "square",
-    "left",
-    "right",
-    "on",
-    "top",
-    "table",
-    "chair",
-    "sky",
-    "ocean",
-    "grass",
-    "none",
-    "other",
-]
+WORDS = """
+yes no red blue green two three four dog cat man woman a the is what color how many there of in picture circle square
+left right on top table chair sky ocean grass none other
+""".split()  # noqa: SIM905
 
 
 def save_clip(
@@ -123,18 +89,21 @@ def save_siglip(folder: Path, *, seed: int = 0) -> None:
 
 
 def save_blip(folder: Path, *, seed: int = 0) -> None:
-    """A BLIP for questions about 32-pixel pictures, with a BERT tokenizer of a few words."""
+    """A BLIP for questions about 32-pixel pictures, with a BERT tokenizer of a few words.
+
+    As in the published ones, the model knows two tokens more than its tokenizer: the start of an answer, of a question.
+    """
     import torch
     from transformers import BlipConfig, BlipForQuestionAnswering, BlipTextConfig, BlipVisionConfig
 
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, "[DEC]", "[ENC]", "?"]
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, "?"]
     torch.manual_seed(seed)
     small = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
     text = BlipTextConfig(
-        vocab_size=len(vocabulary),
+        vocab_size=len(vocabulary) + 2,
         encoder_hidden_size=32,
         max_position_embeddings=64,
-        bos_token_id=vocabulary.index("[DEC]"),
+        bos_token_id=len(vocabulary),
         pad_token_id=0,
         eos_token_id=3,
         sep_token_id=3,

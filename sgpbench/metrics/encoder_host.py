@@ -95,7 +95,7 @@ class _Process:
     """One run of ``encoder_child`` and the answers it owes."""
 
     def __init__(self, device: str, largest_batch: int) -> None:
-        self._errors: IO[bytes] = tempfile.TemporaryFile()
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in end()
         ours, theirs = socket.socketpair()
         with theirs:
             self._popen = subprocess.Popen(
@@ -172,3 +172,4 @@ class _Process:
             self._popen.kill()
         self._popen.wait()
         self._connection.close()
+        self._errors.close()

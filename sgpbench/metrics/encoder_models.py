@@ -194,7 +194,7 @@ class Answering:
             do_sample=False,
             max_new_tokens=_MOST_ANSWER_TOKENS,
         )
-        return [str(self._tokenizer.decode(row, skip_special_tokens=True)).strip() for row in said]
+        return [str(self._tokenizer.decode(row[1:], skip_special_tokens=True)).strip() for row in said]
 
 
 LoadedModel: TypeAlias = OpenClip | Siglip | Dinov2 | Sentences | Answering
