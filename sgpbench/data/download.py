@@ -40,7 +40,7 @@ class Policy:
     connect_s: float = 10.0
     stall_s: float = 30.0
     """Longest time without a byte."""
-    host_failures: int = 4
+    host_failures: int = 3
     """Failed connections in a row after which a host counts as out of reach for the rest of the fetch."""
 
 
@@ -131,11 +131,10 @@ class Download:
             DataError: it kept failing, or the disk refuses.
         """
         host = httpx2.URL(address).host
-        failures = 0
+        failures, best = 0, _size(part)
         while True:
             if self._hosts.is_lost(host):
                 raise Unreachable(f"{host} cannot be reached from here.")
-            had = _size(part)
             wait: float | None = None
             try:
                 wait = await self._request(address, part, size=size, hash_known=hash_known)
@@ -151,7 +150,8 @@ class Download:
                 reason = str(error) or type(error).__name__
             except (httpx2.TooManyRedirects, httpx2.InvalidURL, httpx2.DecodingError) as error:
                 raise Gone(f"{address}: {error}.") from None
-            failures = 1 if _size(part) > had else failures + 1
+            failures = 1 if _size(part) > best else failures + 1
+            best = max(best, _size(part))
             if failures >= self._policy.attempts:
                 raise DataError(f"{address} failed {failures} times in a row: {reason}.")
             await asyncio.sleep(self._pause(failures, wait))
@@ -179,6 +179,10 @@ class Download:
                     _discard(part)
                     return 0.0
                 start = 0
+            total = _total(response, start)
+            if size is not None and total is not None and total != size:
+                _discard(part)
+                raise Gone(f"{address} serves {total} bytes; the published file has {size}.")
             await self._write(response, address, part, start=start, size=size)
         return None
 
@@ -254,6 +258,14 @@ def _range_start(response: httpx2.Response) -> int | None:
     """The first byte of a partial answer (``bytes 100-199/200``)."""
     words = response.headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
     return int(words) if words.isdigit() else None
+
+
+def _total(response: httpx2.Response, start: int) -> int | None:
+    """How long the whole file is by what the host says; ``None`` where it does not, or sends it compressed."""
+    length = response.headers.get("Content-Length", "")
+    if not length.isdigit() or response.headers.get("Content-Encoding", "identity") != "identity":
+        return None
+    return start + int(length)
 
 
 def _retry_after(response: httpx2.Response) -> float:

@@ -78,10 +78,18 @@ def missing_files(dataset: str, store: DataStore) -> list[WantedFile]:
     return [file for file in store.wanted(dataset) if file.name in shown and file.name not in here]
 
 
-def fetch(dataset: str, store: DataStore, progress: Progress, *, policy: Policy | None = None) -> list[FileResult]:
+def fetch(
+    dataset: str,
+    store: DataStore,
+    progress: Progress,
+    *,
+    policy: Policy | None = None,
+    hosts: Hosts | None = None,
+) -> list[FileResult]:
     """Fetches what is missing of a data set into ``<first folder of the store>/<data set>/``.
 
-    Files that fail are reported, and take no other file down. What is here already is not asked for again.
+    Files that fail are reported, and take no other file down. What is here already is not asked for again. ``hosts``
+    carries over from an earlier fetch which hosts cannot be reached.
 
     Raises:
         DataError: nothing can be fetched: the folder cannot be written, another fetch is writing to it, the disk is full, or
@@ -98,7 +106,8 @@ def fetch(dataset: str, store: DataStore, progress: Progress, *, policy: Policy 
     _lock_found(dataset, store)
     if missing:
         with _writing(folder):
-            fetcher = _Fetcher(dataset, folder, store, progress, policy or Policy())
+            policy = policy or Policy()
+            fetcher = _Fetcher(dataset, folder, store, progress, policy, hosts or Hosts(policy.host_failures))
             results += asyncio.run(fetcher.run(missing))
     store.refresh()
     return results
@@ -161,13 +170,12 @@ class _Fetcher:
     store: DataStore
     progress: Progress
     policy: Policy
-    hosts: Hosts = field(init=False)
+    hosts: Hosts
     checks: Checks = field(default_factory=Checks)
     stopped: DataError | None = None
     """A reason for which no further file can be had: the disk."""
 
     def __post_init__(self) -> None:
-        self.hosts = Hosts(self.policy.host_failures)
         self.locked = dict(read_lock(self.folder, self.dataset).files)
         self.fresh: dict[str, LockedFile] = {}
 
@@ -298,7 +306,6 @@ class _Fetcher:
 
     def _accept(self, file: WantedFile, path: Path, source: str) -> None:
         """Locks the hash of a file whose hash was not known."""
-        path.with_name(f"{path.name}.rejected").unlink(missing_ok=True)
         if file.sha256 is None and file.name not in self.locked:
             self.fresh[file.name] = _entry(path, self.checks.sha256(path), source)
 

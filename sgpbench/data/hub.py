@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import shutil
 from pathlib import Path
 
@@ -20,7 +22,7 @@ def hub_address(hub: Hub) -> str:
     """Where a browser gets the file."""
     from huggingface_hub import hf_hub_url
 
-    return hf_hub_url(hub.repo, hub.path, repo_type=hub.kind, revision=hub.revision)
+    return hf_hub_url(hub.repo, hub.path, repo_type=hub.kind, revision=hub.revision, endpoint=_endpoint())
 
 
 def fetch_from_hub(hub: Hub, part: Path) -> None:
@@ -41,11 +43,18 @@ def fetch_from_hub(hub: Hub, part: Path) -> None:
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
     disable_progress_bars()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it would log each of its own retries
     address = hub_address(hub)
     folder = part.with_name(f".hub-{part.name}")
     try:
         found = hf_hub_download(
-            hub.repo, hub.path, repo_type=hub.kind, revision=hub.revision, local_dir=folder, etag_timeout=20
+            hub.repo,
+            hub.path,
+            repo_type=hub.kind,
+            revision=hub.revision,
+            local_dir=folder,
+            etag_timeout=20,
+            endpoint=_endpoint(),
         )
         Path(found).replace(part)
         shutil.rmtree(folder, ignore_errors=True)
@@ -64,6 +73,11 @@ def fetch_from_hub(hub: Hub, part: Path) -> None:
     except OSError as error:
         known = disk_error(error, part)
         raise known or DataError(f"{address} failed: {_first_line(error)}.") from None
+
+
+def _endpoint() -> str | None:
+    """``HF_ENDPOINT`` as it is now; the library keeps what it was when it was imported."""
+    return os.environ.get("HF_ENDPOINT") or None
 
 
 def _first_line(error: BaseException) -> str:
