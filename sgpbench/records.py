@@ -154,7 +154,8 @@ class Prompt:
     @property
     def traits(self) -> frozenset[str]:
         """What the prompt carries for metrics: ``reference``, ``questions``, ``question:<kind>``, ``rubric``,
-        ``rubric:<rubric>``, ``scene``."""
+        ``rubric:<rubric>``, ``scene``.
+        """
         found = {f"question:{question.kind}" for question in self.questions} | {
             f"rubric:{part.rubric}" for part in self.rubric
         }
