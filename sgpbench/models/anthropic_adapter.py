@@ -153,6 +153,7 @@ class AnthropicModel:
             raise UsageError(f"{self.name} takes messages, not raw text.")
         while True:
             chosen = self._rules.choose(request)
+            self._open_clients()  # Importing the SDK is no part of the latency.
             started = time.perf_counter()
             response = await self._post(self._body(request, chosen))
             if response.status_code < 400:

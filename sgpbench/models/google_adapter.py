@@ -168,6 +168,7 @@ class GoogleModel:
             if len(request.seeds) > self.max_n:
                 request = replace(request, seeds=request.seeds[: self.max_n])
             chosen = self._rules.choose(request, seed_bits=_SEED_BITS)
+            self._open_client()  # Importing the SDK is no part of the latency.
             started = time.perf_counter()
             try:
                 body = await self._post(request, chosen)
