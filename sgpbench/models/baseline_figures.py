@@ -130,8 +130,9 @@ _ICONS = {
         '<path d="M-.1 .15h.2V.5h-.2z" fill="{light}"/>'
     ),
     "vehicle": _icon(
-        '<path d="M-.5 .1h.12L-.24-.18h.42L.34 .1H.5v.22h-1z" fill="{fill}"/><path '
-        'd="M-.2-.1h.16V.1h-.24zM.02-.1h.13l.1.2H.02z" fill="{light}"/><circle cx="-.26" cy=".32" r=".12" fill="{dark}"/><circle cx=".26" cy=".32" r=".12" fill="{dark}"/>'
+        '<path d="M-.5 .1h.12L-.24-.18h.42L.34 .1H.5v.22h-1z" fill="{fill}"/>'
+        '<path d="M-.2-.1h.16V.1h-.24zM.02-.1h.13l.1.2H.02z" fill="{light}"/>'
+        '<g fill="{dark}"><circle cx="-.26" cy=".32" r=".12"/><circle cx=".26" cy=".32" r=".12"/></g>'
     ),
     "table": _icon('<path d="M-.5-.2h1v.12H.42V.4H.32V-.08h-.64V.4h-.1V-.08H-.5z" fill="{fill}"/>'),
     "chair": _icon('<path d="M-.3-.5h.12v.5h.5v.5H.22V.12h-.4V.5h-.12z" fill="{fill}"/>', 0.7),

@@ -82,8 +82,14 @@ def _agrees(hidden: Hidden, points: Points, outline: Points) -> bool:
 
 
 def _close(points: Points, line: Points, allowed: float) -> bool:
-    distance = np.sqrt(((points[:, None] - line[None]) ** 2).sum(2).min(1))
+    distance = np.sqrt(_squares(points, line).min(1))
     return bool((distance > allowed).mean() <= _OUTLIERS and distance.mean() <= _MEAN * allowed)
+
+
+def _squares(points: Points, line: Points) -> Points:
+    """Squared distances between two sets of points, ``(n, m)``; none below 0."""
+    squares: Points = (points**2).sum(1)[:, None] - 2 * points @ line.T + (line**2).sum(1)[None]
+    return np.maximum(squares, 0)
 
 
 def _dense(outline: Points, number: int) -> Points:
@@ -307,7 +313,7 @@ def _fitted(outline: Points, points: Points) -> tuple[float, Points] | None:
     corners = outline
     for step in range(30):
         dense = _dense(corners, 150)
-        nearest = dense[((points[:, None] - dense[None]) ** 2).sum(2).argmin(1)]
+        nearest = dense[_squares(points, dense).argmin(1)]
         if step < 20:
             z, w = nearest @ np.array([1, 1j]), points @ np.array([1, 1j])
             system = np.column_stack([z, np.ones_like(z)])
@@ -318,7 +324,7 @@ def _fitted(outline: Points, points: Points) -> tuple[float, Points] | None:
             system = np.column_stack([nearest, np.ones(len(nearest))])
             change, *_ = np.linalg.lstsq(system, points, rcond=None)
             corners = corners @ change[:2] + change[2]
-    left = np.sqrt(((points[:, None] - _dense(corners, 240)[None]) ** 2).sum(2).min(1)).mean()
+    left = np.sqrt(_squares(points, _dense(corners, 240)).min(1)).mean()
     spread = np.linalg.svd(corners - corners.mean(0), compute_uv=False)
     if not np.isfinite(left) or spread[0] > _STRETCH * spread[1]:
         return None

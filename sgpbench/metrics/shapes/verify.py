@@ -103,7 +103,9 @@ def _matches(things: Things, scene: Scene) -> _Matches:
             continue
         for column, thing in enumerate(things.things):
             wrong_color = thing.color != group.color
-            wrong_shape = thing.as_shape(group.shape) is None if not wrong_color or thing.whole else True
+            # A whole shape of the wrong colour is what it looks like; completing it could only invent a second fault.
+            as_seen = wrong_color and thing.whole
+            wrong_shape = thing.figure.shape != group.shape if as_seen else thing.as_shape(group.shape) is None
             cost[row, column] = (0.0, _ONE_WRONG, _NOT_AT_ALL)[wrong_color + wrong_shape]
             if wrong_color + wrong_shape == 1:  # the larger of two equally wrong things is the likelier one
                 cost[row, column] += 0.01 * column / (1 + len(things.things))
