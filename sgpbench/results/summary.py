@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from sgpbench.protocol import InvalidRule
 
-__all__ = ["RESAMPLES", "RunHead", "prompt_means", "summarise"]
+__all__ = ["RESAMPLES", "Layout", "RunHead", "last_valid_only", "numbers", "prompt_means", "summarise"]
 
 RESAMPLES = 10_000
 _DIGITS = 8
@@ -41,7 +41,7 @@ class RunHead:
 
 
 @dataclass(frozen=True, slots=True)
-class _Layout:
+class Layout:
     """Samples and their prompts as numbers. Samples are sorted by prompt id and sample index."""
 
     prompt: npt.NDArray[np.int64]
@@ -52,6 +52,14 @@ class _Layout:
     """(prompts,) sorted."""
     clusters: npt.NDArray[np.int64]
     """(prompts,)."""
+
+    @classmethod
+    def of(cls, ordered: pd.DataFrame) -> Layout:
+        """The layout of a table of samples that is sorted by prompt id and sample index."""
+        ids, first, prompt = np.unique(ordered["prompt_id"].to_numpy(object), return_index=True, return_inverse=True)
+        clusters = np.unique(ordered["cluster"].to_numpy(object)[first], return_inverse=True)[1]
+        outcomes = np.array([name if isinstance(name, str) else None for name in ordered["outcome"]], dtype=object)
+        return cls(prompt, outcomes, ids, clusters)
 
 
 def summarise(
@@ -88,10 +96,10 @@ def summarise(
         seed: Of the bootstrap.
     """
     ordered = samples.sort_values(["prompt_id", "sample"], kind="stable")
-    layout = _layout(ordered)
+    layout = Layout.of(ordered)
     countings = [counting_of(column, invalid, last_valid) for column in columns]
     counted = [_counted(ordered, layout, counting, applies or {}) for counting in countings]
-    metrics = _metrics(layout, slices, countings, counted, resamples, seed)
+    metrics = numbers(layout, slices, countings, counted, resamples=resamples, seed=seed)
     known = [outcome for outcome in layout.outcomes if outcome is not None]
     return {
         "path": head.path,
@@ -123,21 +131,14 @@ def prompt_means(
     if keep is not None:
         use &= keep
     sums = np.bincount(prompt[use], counted[use], minlength=prompts)
-    numbers = np.bincount(prompt[use], minlength=prompts)
+    samples = np.bincount(prompt[use], minlength=prompts)
     means = np.full(prompts, np.nan)
-    np.divide(sums, numbers, out=means, where=numbers > 0)
+    np.divide(sums, samples, out=means, where=samples > 0)
     return means
 
 
-def _layout(ordered: pd.DataFrame) -> _Layout:
-    ids, first, prompt = np.unique(ordered["prompt_id"].to_numpy(object), return_index=True, return_inverse=True)
-    clusters = np.unique(ordered["cluster"].to_numpy(object)[first], return_inverse=True)[1]
-    outcomes = np.array([name if isinstance(name, str) else None for name in ordered["outcome"]], dtype=object)
-    return _Layout(prompt, outcomes, ids, clusters)
-
-
 def _counted(
-    ordered: pd.DataFrame, layout: _Layout, counting: Counting, applies: Mapping[str, Collection[str]]
+    ordered: pd.DataFrame, layout: Layout, counting: Counting, applies: Mapping[str, Collection[str]]
 ) -> Floats:
     name = counting.column.name
     among = counting.applies_to(applies)
@@ -157,14 +158,19 @@ def last_valid_only(counted: Floats, prompt: npt.NDArray[np.int64], outcomes: np
     return kept
 
 
-def _metrics(
-    layout: _Layout,
+def numbers(
+    layout: Layout,
     slices: Sequence[Slice],
     countings: Sequence[Counting],
     counted: Sequence[Floats],
-    resamples: int,
-    seed: int,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> dict[str, Json]:
+    """The ``metrics`` of a run document: column → its numbers overall, by category and in variants.
+
+    ``counted``: per column (samples,), each sample's value as it counts; NaN where it does not.
+    """
     prompts = layout.ids.size
     means = np.array([prompt_means(layout.prompt, prompts, values) for values in counted]).reshape(-1, prompts)
     valid = layout.outcomes == str(Outcome.OK)
@@ -231,9 +237,9 @@ def _rounded(value: float) -> float:
 
 def _counts(values: Sequence[str], order: Sequence[str]) -> dict[str, Json]:
     """How often each value occurs, in the given order, others after it by name; those that do not occur are left out."""
-    numbers = Counter(values)
-    names = [name for name in order if name in numbers] + sorted(set(numbers) - set(order))
-    return {name: numbers[name] for name in names}
+    found = Counter(values)
+    names = [name for name in order if name in found] + sorted(set(found) - set(order))
+    return {name: found[name] for name in names}
 
 
 def _total(samples: pd.DataFrame, name: str) -> Json:
