@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 
 @app.callback()
@@ -135,7 +135,7 @@ def _document(found: Calibration, *, protocol: str, complete: bool) -> str:
 
 def _page(found: Calibration, rules: Protocol, unanswered: bool) -> str:
     """At most 80 columns, whatever the terminal."""
-    lines = [_clipped(f"Judge {found.judge} under {rules.name}: {found.replies} replies, {_cost(found)}."), ""]
+    lines = [_clipped(f"Judge {found.judge} under {rules.name}"), f"{found.replies} replies, {_cost(found)}", ""]
     if found.failures:
         lines += _failures(found, unanswered)
         return "\n".join(lines)
