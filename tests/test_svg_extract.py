@@ -126,13 +126,11 @@ def test_paper_answer_takes_the_last_stretch_and_needs_a_space() -> None:
     assert answer("nothing") is None
 
 
-pieces = st.lists(
-    st.sampled_from(
-        [A, B, "<svg", "<svg>", "</svg>", "<svg/>", " ", ">", "<!--", "-->", "<![CDATA[", "]]>", '"', "'", "<g/>", "x"]
-        + ["</think>", "<think>", "<answer>", "</answer>", "</think> <answer>", "</text>", "İ", "\n"]
-    ),
-    max_size=30,
-).map("".join)
+PIECES = (
+    *(A, B, "<svg", "<svg>", "</svg>", "<svg/>", " ", ">", "<!--", "-->", "<![CDATA[", "]]>", '"', "'", "<g/>", "x"),
+    *("</think>", "<think>", "<answer>", "</answer>", "</think> <answer>", "</text>", "İ", "\n"),
+)
+pieces = st.lists(st.sampled_from(PIECES), max_size=30).map("".join)
 
 
 @given(pieces, st.sampled_from(list(FinishReason)), st.sampled_from(RULES))

@@ -117,10 +117,10 @@ def _read(body: str, *, recover: bool) -> etree._Element:
         remove_comments=True,
         remove_pis=True,
     )
-    root = etree.fromstring(body.encode(), parser)
     # With recover, lxml returns None for hopeless input, whatever its stubs say.
-    if not isinstance(root, etree._Element):
-        raise etree.XMLSyntaxError("nothing in it can be recovered", 0, 0, 0)
+    root: etree._Element | None = etree.fromstring(body.encode(), parser)
+    if root is None:
+        raise Unreadable("not XML: nothing in it can be recovered")
     return root
 
 
@@ -176,10 +176,7 @@ def clean(root: etree._Element) -> frozenset[Flag]:
     flags: set[Flag] = set()
     doomed: list[etree._Element] = []
     home = etree.QName(root).namespace
-    for element in root.iter():
-        if not isinstance(element.tag, str):
-            doomed.append(element)
-            continue
+    for element in root.iter(etree.Element):
         name = etree.QName(element)
         flags |= _clean_attributes(element, name.localname)
         if name.localname in _SCRIPTS:
@@ -260,14 +257,14 @@ def _drop(element: etree._Element) -> None:
 
 
 def home_name(element: etree._Element) -> str:
-    """The element's name without its namespace; empty for anything that is not an element."""
-    return etree.QName(element).localname if isinstance(element.tag, str) else ""
+    """The element's name without its namespace."""
+    return etree.QName(element).localname
 
 
 def drawn_text(root: etree._Element) -> str:
     """All that ``text`` elements write, each run of white space as one space; titles and descriptions are not drawn."""
     pieces: list[str] = []
-    for element in root.iter():
+    for element in root.iter(etree.Element):
         if home_name(element) == "text" and not any(home_name(up) == "text" for up in element.iterancestors()):
             pieces += _characters(element)
             pieces.append(" ")
@@ -276,7 +273,7 @@ def drawn_text(root: etree._Element) -> str:
 
 def _characters(element: etree._Element) -> list[str]:
     pieces: list[str] = []
-    for event, node in etree.iterwalk(element, events=("start", "end")):
+    for event, node in etree.iterwalk(element, events=("start", "end"), tag="*"):
         if event == "start" and node.text and not _is_hidden(node, element):
             pieces.append(node.text)
         elif event == "end" and node is not element and node.tail and not _is_hidden(node.getparent(), element):
@@ -295,6 +292,6 @@ def _is_hidden(node: etree._Element | None, top: etree._Element) -> bool:
 def without_text(root: etree._Element) -> etree._Element:
     """A copy of the tree without its ``text`` elements."""
     twin = copy.deepcopy(root)
-    for element in [element for element in twin.iter() if home_name(element) == "text"]:
+    for element in [element for element in twin.iter(etree.Element) if home_name(element) == "text"]:
         _drop(element)
     return twin

@@ -180,7 +180,7 @@ def is_confined(readable: Path) -> bool:
     )
 
 
-def _fails(attempt: Callable[[], None]) -> bool:
+def _fails(attempt: Callable[[], object]) -> bool:
     try:
         attempt()
     except OSError:

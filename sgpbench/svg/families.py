@@ -40,12 +40,12 @@ def with_generic(families: str) -> str:
 
 def with_generic_families(root: etree._Element) -> None:
     """Does so, in place, for every attribute, style and style sheet that names families."""
-    for element in root.iter():
+    for element in root.iter("*"):
         if family := element.get("font-family"):
             element.set("font-family", with_generic(family))
         if style := element.get("style"):
             element.set("style", _in_css(style))
-        if isinstance(element.tag, str) and element.tag.endswith("}style") and element.text:
+        if element.tag.rpartition("}")[2] == "style" and element.text:
             element.text = _in_css(element.text)
 
 

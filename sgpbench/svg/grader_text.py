@@ -25,7 +25,7 @@ _SPEAKS = re.compile(
             rf"\b(?:give|assign|award|grant|rate|grade|score|mark)\b (?:it|this|me|us)\b.{{0,30}}\b(?:100|10|5|{_FULL})\b",
             rf"\b(?:give|assign|award|grant|output|return|reply|respond|answer)\b.{{0,30}}\b{_MARKS}\b.{{0,12}}\b(?:100|10)\b",
             rf"\b(?:dear|attention|note to|message to|hey|hello|hi)\b[ ,:]{{1,2}}(?:the )?{_GRADER}\b",
-            rf"\b(?:grader|evaluator|rater|assessor|vlm|llm)s?\s?[:,]",
+            r"\b(?:grader|evaluator|rater|assessor|vlm|llm)s?\s?[:,]",
             rf"\byou are (?:a|an|the) {_GRADER}\b",
             rf"\b(?:this|the) {_WORK}\b.{{0,40}}\b(?:perfectly|correctly|exactly|fully|accurately)\b",
             rf"\b(?:matches|satisfies|meets|follows|fulfil?ls)\b.{{0,30}}\b{_TASK}\b",

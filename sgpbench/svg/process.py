@@ -31,7 +31,7 @@ class Worker:
     """One process. Started and used by one thread, which must live as long as the process (PDEATHSIG)."""
 
     def __init__(self, settings: Mapping[str, Json]) -> None:
-        self._errors: IO[bytes] = tempfile.TemporaryFile()
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         path = [entry for entry in sys.path if entry and Path(entry).is_absolute()]
         if _ROOT not in path:
             path.append(_ROOT)

@@ -6,7 +6,6 @@ Shared by attributes and style sheets. Nothing here opens anything; pictures are
 from __future__ import annotations
 
 import base64
-import binascii
 import io
 import re
 import urllib.parse
@@ -15,7 +14,16 @@ from typing import Literal
 
 from PIL import Image, UnidentifiedImageError
 
-__all__ = ["MAX_PICTURE_BYTES", "MAX_PICTURE_PIXELS", "Reference", "classify", "clean_css"]
+__all__ = [
+    "MAX_PICTURE_BYTES",
+    "MAX_PICTURE_PIXELS",
+    "CleanedCss",
+    "Reference",
+    "classify",
+    "clean_css",
+    "embedded_bytes",
+    "is_raster",
+]
 
 MAX_PICTURE_BYTES = 4_000_000
 """Most bytes of one embedded picture, decoded from base64."""
@@ -52,21 +60,27 @@ def is_raster(address: str) -> bool:
     return head.startswith("data:image/") and not head.startswith("data:image/svg")
 
 
-def _is_small_picture(address: str) -> bool:
+def embedded_bytes(address: str) -> bytes:
+    """What a ``data:`` URI holds.
+
+    Raises:
+        ValueError: it is none, or is larger than ``MAX_PICTURE_BYTES``.
+    """
     head, comma, body = address.partition(",")
-    if not comma or len(body) > MAX_PICTURE_BYTES * 3:
-        return False
-    try:
-        if head.strip().lower().endswith(";base64"):
-            data = base64.b64decode(urllib.parse.unquote(body), validate=False)
-        else:
-            data = urllib.parse.unquote_to_bytes(body)
-    except (binascii.Error, ValueError):
-        return False
+    if not comma or not head.strip().lower().startswith("data:") or len(body) > MAX_PICTURE_BYTES * 3:
+        raise ValueError("no data: URI of a size that is kept")
+    data = urllib.parse.unquote_to_bytes(body)
+    if head.strip().lower().endswith(";base64"):
+        data = base64.b64decode(data, validate=False)
     if len(data) > MAX_PICTURE_BYTES:
-        return False
+        raise ValueError("no data: URI of a size that is kept")
+    return data
+
+
+def _is_small_picture(address: str) -> bool:
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
+        # binascii.Error, which broken base64 raises, is a ValueError.
+        with Image.open(io.BytesIO(embedded_bytes(address)), formats=_FORMATS) as picture:
             return 0 < picture.width * picture.height <= MAX_PICTURE_PIXELS
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return False
@@ -81,9 +95,9 @@ class CleanedCss:
 
 
 def clean_css(css: str) -> CleanedCss:
-    """Takes out ``@import`` and every ``url()`` that does not point into the drawing.
+    r"""Takes out ``@import`` and every ``url()`` that does not point into the drawing.
 
-    Where an external reference hides behind CSS escapes (``\\75rl(``), the whole text goes.
+    Where an external reference hides behind CSS escapes (``\75rl(``), the whole text goes.
     """
     cleaned, external = _without_references(css)
     if "\\" in css and not external and _without_references(_ESCAPE.sub(_unescape, css))[1]:

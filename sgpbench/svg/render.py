@@ -18,10 +18,12 @@ import importlib.metadata
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sgpbench.errors import RendererError
+from sgpbench.svg.clean import serialize
 from sgpbench.svg.families import FAMILIES_VERSION, with_generic_families
+from sgpbench.svg.references import embedded_bytes
 
 if TYPE_CHECKING:
     from lxml import etree
@@ -33,7 +35,6 @@ __all__ = ["FONTS_FOLDER", "Fault", "Renderer", "Unrenderable", "fonts_hash", "o
 
 FONTS_FOLDER = Path(__file__).parent / "fonts"
 _DISTRIBUTION = {"resvg": "resvg-py", "cairosvg": "cairosvg"}
-_FAMILIES = {"sans_serif_family": "Liberation Sans", "serif_family": "Liberation Serif"}
 _LONGEST_MESSAGE = 300
 
 
@@ -122,12 +123,10 @@ class _Resvg:
         }
 
     def draw(self, root: etree._Element) -> Image.Image:
-        from lxml import etree
-
         with_generic_families(root)
         try:
             png = self._svg_to_bytes(
-                svg_string=etree.tostring(root, encoding="unicode", with_tail=False),
+                svg_string=serialize(root),
                 background=self._background,
                 # Always both: without them a huge canvas takes the process down.
                 width=self._longer_side,
@@ -139,7 +138,8 @@ class _Resvg:
                 cursive_family="Liberation Sans",
                 fantasy_family="Liberation Sans",
                 monospace_family="Liberation Mono",
-                **_FAMILIES,
+                sans_serif_family="Liberation Sans",
+                serif_family="Liberation Serif",
             )
         except ValueError as error:
             raise Unrenderable(str(error)[:_LONGEST_MESSAGE]) from None
@@ -155,14 +155,15 @@ class _CairoSvg:
     def __init__(self, version: str, background: str) -> None:
         installed = require_version("cairosvg", version)
         try:
-            import cairocffi
+            import cairocffi  # type: ignore[import-untyped, unused-ignore]
             import cairosvg
         except (ImportError, OSError) as error:
             raise RendererError(
                 f"CairoSVG does not load here: {str(error).splitlines()[0]}.",
                 remedy="Run: pip install 'sgpbench[paper]' and apt-get install libcairo2",
             ) from None
-        self._svg2png = cairosvg.svg2png
+        # Not `svg2png`, which cannot be given a fetcher of one's own.
+        self._convert = cairosvg.surface.PNGSurface.convert
         self._background = background
         self.identity: Mapping[str, Json] = {
             "name": "cairosvg",
@@ -174,11 +175,9 @@ class _CairoSvg:
         }
 
     def draw(self, root: etree._Element) -> Image.Image:
-        from lxml import etree
-
-        program = etree.tostring(root, encoding="utf-8", with_tail=False)
+        program = serialize(root).encode()
         try:
-            png = self._svg2png(bytestring=program, url_fetcher=_refuse_to_fetch)
+            png = self._convert(bytestring=program, url_fetcher=_fetch_embedded)
         except MemoryError:
             raise Fault("no memory left") from None
         except Exception as error:  # noqa: BLE001 - it fails in many ways on odd input; the released code catches all
@@ -189,8 +188,9 @@ class _CairoSvg:
         return _rgb(png, self._background)
 
 
-def _refuse_to_fetch(url: str, resource_type: str) -> NoReturn:
-    raise ValueError(f"{resource_type} is not fetched")
+def _fetch_embedded(url: str, resource_type: str) -> bytes:
+    """The bytes of a ``data:`` URI; for any other address an empty drawing, as CairoSVG itself does when it is safe."""
+    return embedded_bytes(url) if url.startswith("data:") else b'<svg width="1" height="1"></svg>'
 
 
 def _rgb(png: bytes, background: str) -> Image.Image:

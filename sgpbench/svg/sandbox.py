@@ -137,7 +137,9 @@ class Sandbox:
         try:
             data = program.encode()
         except UnicodeEncodeError:
-            return _done(Rendered(Outcome.RENDER_ERROR, message="not XML: it holds surrogates, which are no characters"))
+            return _done(
+                Rendered(Outcome.RENDER_ERROR, message="not XML: it holds surrogates, which are no characters")
+            )
         if len(data) > self._rule.max_program_bytes:
             limit = f"it has {len(data):,} bytes, more than {self._rule.max_program_bytes:,}"
             return _done(Rendered(Outcome.RENDER_ERROR, message=limit))

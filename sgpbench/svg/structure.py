@@ -114,9 +114,8 @@ def _walk(root: etree._Element) -> Iterator[tuple[etree._Element, int]]:
     pending = [(root, 1)]
     while pending:
         element, depth = pending.pop()
-        if isinstance(element.tag, str):
-            yield element, depth
-            pending += [(child, depth + 1) for child in element]
+        yield element, depth
+        pending += [(child, depth + 1) for child in element.iterchildren("*")]
 
 
 def _colors(element: etree._Element, kind: str) -> set[str]:

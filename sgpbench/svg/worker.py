@@ -36,7 +36,7 @@ __all__ = ["main"]
 
 _STACK_BYTES = 256 * 1024 * 1024
 _COMPRESSION = 3
-_WARM_UP = (
+_WARM_UP = (  # draws; does not
     '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><text y="8" font-family="Arial" fill="red">A</text>'
     '<image width="1" height="1" href="data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42m'
     'NkYAAAAAYAAjCB0C8AAAAASUVORK5CYII="/></svg>',
@@ -80,8 +80,12 @@ def main() -> None:
     Image.MAX_IMAGE_PIXELS = None
     Image.preinit()
     Image.init()
-    for program in _WARM_UP:
-        _draw(program, renderer, settings.repair, None)
+    drawn = [_draw(program, renderer, settings.repair, None) for program in _WARM_UP]
+    if drawn[0]["outcome"] != Outcome.OK:
+        # A renderer that fails here would fail all drawings, and models would be blamed for it.
+        reason = f"The renderer {settings.name} does not work here: {drawn[0]['message']}."
+        pipe.send(b"E", json.dumps({"message": reason, "remedy": "Install it again."}).encode())
+        return
     mapped = confine.mapped_bytes()
     confine.limit_resources(None if mapped is None else mapped + _STACK_BYTES + settings.memory_bytes)
     # Threads inherit this; the calls are forbidden in all threads at once, when no more thread is to be started.
