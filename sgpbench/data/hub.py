@@ -75,9 +75,9 @@ def fetch_from_hub(hub: Hub, part: Path) -> None:
         raise known or DataError(f"{address} failed: {_first_line(error)}.") from None
 
 
-def _endpoint() -> str | None:
+def _endpoint() -> str:
     """``HF_ENDPOINT`` as it is now; the library keeps what it was when it was imported."""
-    return os.environ.get("HF_ENDPOINT") or None
+    return os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
 
 
 def _first_line(error: BaseException) -> str:

@@ -95,7 +95,7 @@ def literal_template(path: Path, function: str) -> str:
         raise DataError(f"{path} is not a Python file: {error}.") from None
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and node.name == function:
-            returns = [statement for statement in node.body if isinstance(statement, ast.Return)]
+            returns = [inner for inner in ast.walk(node) if isinstance(inner, ast.Return)]
             variables = {
                 target.id: statement.value
                 for statement in node.body
