@@ -13,9 +13,9 @@ from sgpbench.records import HARNESS_OUTCOMES, Column, Outcome
 from sgpbench.results.bootstrap import Floats
 
 if TYPE_CHECKING:
-    from sgpbench.protocol import InvalidRule
+    from sgpbench.protocol import InvalidRule, Scoring
 
-__all__ = ["Counting", "counting_of", "metric_of"]
+__all__ = ["Counting", "counting_of", "last_valid_metrics", "metric_of"]
 
 _OURS = frozenset(str(outcome) for outcome in HARNESS_OUTCOMES)
 _MODEL = frozenset(str(outcome) for outcome in Outcome) - _OURS
@@ -63,6 +63,11 @@ class Counting:
 def metric_of(column: str) -> str:
     """The metric a column belongs to, without answerer or part: ``judge[gpt-4o-mini].total`` → ``judge``."""
     return column.split("[")[0].split(".")[0]
+
+
+def last_valid_metrics(scoring: Scoring) -> tuple[str, ...]:
+    """The metrics of which, under a protocol, only a prompt's last valid sample counts."""
+    return ("vqa",) if scoring.vqa.samples == "last-valid" else ()
 
 
 def counting_of(column: Column, invalid: InvalidRule, last_valid: Collection[str] = ()) -> Counting:

@@ -79,7 +79,7 @@ def build_result(
         ResultError: the parts contradict each other; the message names the first fault.
     """
     usage = summary["usage"]
-    tokens = {key: value for key, value in usage.items() if key != "cost_usd"} if isinstance(usage, Mapping) else {}
+    tokens = {name: usage.get(name) for name in ("input_tokens", "output_tokens")} if isinstance(usage, Mapping) else {}
     document = {
         "schema_version": 1,
         "identity": identity.model_dump(mode="json"),

@@ -1,4 +1,4 @@
-"""Scores prompt by prompt, read from published evidence: what comparing and checking work on."""
+"""Scores prompt by prompt, read from published evidence or from a run: what comparing and checking work on."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 from sgpbench.errors import PluginError, ResultError, UsageError
 from sgpbench.records import Slice
 from sgpbench.results.bootstrap import Floats
+from sgpbench.results.counting import counting_of, last_valid_metrics
 from sgpbench.results.evidence import read_evidence
-from sgpbench.results.schema import Identity, Result, ScoringColumn, read_result
-from sgpbench.results.summary import Layout, last_valid_only, prompt_means
+from sgpbench.results.schema import Result, ScoringColumn, read_result
+from sgpbench.results.summary import Layout, counted_scores, last_valid_only, prompt_means
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["PromptScores", "counted_samples", "light_evidence", "prompt_scores", "scores_of_result", "slices_of"]
+__all__ = ["PromptScores", "counted_samples", "light_evidence", "scores_of_result", "scores_of_run", "slices_of"]
 
 _FIXED = ("prompt_id", "sample", "cluster", "category", "outcome", "flags")
 
@@ -31,7 +32,14 @@ class PromptScores:
     """
 
     label: str
-    identity: Identity
+    """The model's name."""
+    task: str
+    task_version: int
+    split: str
+    seed: int
+    protocol: str
+    generation_hash: str
+    scoring_hash: str
     headline: str | None
     scoring: Mapping[str, ScoringColumn]
     prompts: pd.DataFrame
@@ -60,15 +68,6 @@ def counted_samples(table: pd.DataFrame, scoring: Mapping[str, ScoringColumn], l
     return counted
 
 
-def prompt_scores(label: str, result: Result, table: pd.DataFrame) -> PromptScores:
-    """Scores by prompt from a table of evidence, sorted by prompt id and sample, scores as they count."""
-    layout = Layout.of(table)
-    counted = counted_samples(table, result.scoring, layout)
-    first = table.drop_duplicates("prompt_id")[["prompt_id", "category", "cluster"]].reset_index(drop=True)
-    values = {name: prompt_means(layout.prompt, layout.ids.size, column) for name, column in counted.items()}
-    return PromptScores(label, result.identity, result.headline, result.scoring, first, values)
-
-
 def scores_of_result(path: Path) -> PromptScores:
     """Scores by prompt of a published result with its evidence beside it.
 
@@ -76,7 +75,81 @@ def scores_of_result(path: Path) -> PromptScores:
         ResultError: the result or its evidence is missing or broken.
     """
     result = read_result(path)
-    return prompt_scores(result.identity.model, result, light_evidence(path, result))
+    table = light_evidence(path, result)
+    layout = Layout.of(table)
+    identity = result.identity
+    return PromptScores(
+        label=identity.model,
+        task=identity.task,
+        task_version=identity.task_version,
+        split=identity.split,
+        seed=identity.seed,
+        protocol=identity.protocol,
+        generation_hash=identity.generation_hash,
+        scoring_hash=identity.scoring_hash,
+        headline=result.headline,
+        scoring=result.scoring,
+        prompts=_prompts(table),
+        values=_values(layout, counted_samples(table, result.scoring, layout)),
+    )
+
+
+def scores_of_run(folder: Path) -> PromptScores:
+    """Scores by prompt of a run, as far as it has come.
+
+    Raises:
+        StoreError: the folder holds no run. PluginError, UsageError, ProtocolError: its task or protocol is gone.
+    """
+    from sgpbench.protocol import load_protocol
+    from sgpbench.results.export import scoring_columns
+    from sgpbench.run.identity import read_identity, read_sources
+    from sgpbench.run.store import RunView
+    from sgpbench.run.table import applicable_prompts, sample_table, scored_metrics
+    from sgpbench.tasks.registry import load_task
+
+    identity = read_identity(folder)
+    task_source, protocol_source = read_sources(folder)
+    task, protocol = load_task(task_source), load_protocol(protocol_source)
+    last_valid = last_valid_metrics(protocol.scoring)
+    view = RunView(folder)
+    try:
+        metrics = scored_metrics(view)
+        table = sample_table(view, metrics).sort_values(["prompt_id", "sample"], kind="stable")
+        applies = applicable_prompts(view, metrics)
+    finally:
+        view.close()
+    layout = Layout.of(table)
+    scoring: dict[str, ScoringColumn] = {}
+    counted: dict[str, Floats] = {}
+    for metric in metrics:
+        scoring.update(
+            scoring_columns(metric.name, metric.identity, metric.columns, protocol.scoring, last_valid=last_valid)
+        )
+        for column in metric.columns:
+            counting = counting_of(column, protocol.scoring.invalid, last_valid)
+            counted[column.name] = counted_scores(table, layout, counting, applies)
+    return PromptScores(
+        label=identity.model,
+        task=identity.task,
+        task_version=identity.task_version,
+        split=identity.split,
+        seed=identity.seed,
+        protocol=identity.protocol,
+        generation_hash=identity.generation_hash,
+        scoring_hash=protocol.scoring_hash,
+        headline=task.headline,
+        scoring=scoring,
+        prompts=_prompts(table),
+        values=_values(layout, counted),
+    )
+
+
+def _prompts(table: pd.DataFrame) -> pd.DataFrame:
+    return table.drop_duplicates("prompt_id")[["prompt_id", "category", "cluster"]].reset_index(drop=True)
+
+
+def _values(layout: Layout, counted: Mapping[str, Floats]) -> dict[str, Floats]:
+    return {name: prompt_means(layout.prompt, layout.ids.size, column) for name, column in counted.items()}
 
 
 def light_evidence(path: Path, result: Result) -> pd.DataFrame:

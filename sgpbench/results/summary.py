@@ -20,7 +20,16 @@ if TYPE_CHECKING:
 
     from sgpbench.protocol import InvalidRule
 
-__all__ = ["RESAMPLES", "Layout", "RunHead", "last_valid_only", "numbers", "prompt_means", "summarise"]
+__all__ = [
+    "RESAMPLES",
+    "Layout",
+    "RunHead",
+    "counted_scores",
+    "last_valid_only",
+    "numbers",
+    "prompt_means",
+    "summarise",
+]
 
 RESAMPLES = 10_000
 _DIGITS = 8
@@ -98,7 +107,7 @@ def summarise(
     ordered = samples.sort_values(["prompt_id", "sample"], kind="stable")
     layout = Layout.of(ordered)
     countings = [counting_of(column, invalid, last_valid) for column in columns]
-    counted = [_counted(ordered, layout, counting, applies or {}) for counting in countings]
+    counted = [counted_scores(ordered, layout, counting, applies or {}) for counting in countings]
     metrics = numbers(layout, slices, countings, counted, resamples=resamples, seed=seed)
     known = [outcome for outcome in layout.outcomes if outcome is not None]
     return {
@@ -137,9 +146,10 @@ def prompt_means(
     return means
 
 
-def _counted(
+def counted_scores(
     ordered: pd.DataFrame, layout: Layout, counting: Counting, applies: Mapping[str, Collection[str]]
 ) -> Floats:
+    """(samples,), each sample's value of one column as it counts in the mean; NaN where it does not."""
     name = counting.column.name
     among = counting.applies_to(applies)
     fits = np.ones(layout.ids.size, dtype=bool) if among is None else np.isin(layout.ids, list(among))
