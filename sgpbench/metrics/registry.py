@@ -31,36 +31,64 @@ _FILE = re.compile(r"(?P<path>.+\.py):(?P<factory>[A-Za-z_]\w*)")
 class BuiltIn:
     """A metric that comes with the package."""
 
+    name: str
     target: str
     """``module:function`` of its factory."""
     version: str
     """What the code implements; a protocol pins one and the two must agree."""
     summary: str
     """One line for ``sgpbench metrics list``."""
-    arguments: str = ""
-    """What may stand in brackets, for people."""
+    arguments: tuple[str, ...] = ()
+    """What may stand in brackets; ``MODEL`` is any model's name."""
+    weights: tuple[str, ...] = ()
+    """Names in ``weights.WEIGHTS`` of what it needs when no argument is given."""
 
 
-BUILT_IN = {
-    "validity": BuiltIn("sgpbench.metrics.validity:open_validity", "1", "share of samples that gave a drawing"),
-    "structure": BuiltIn("sgpbench.metrics.structure:open_structure", "1", "how the programs are built"),
-    "shapes": BuiltIn("sgpbench.metrics.shapes:open_shapes", "1", "constraints met, exactly, from pixels"),
-    "clip": BuiltIn(
-        "sgpbench.metrics.clip:open_clip", "1", "caption and drawing, OpenAI CLIP B/32 and L/14", "fast, bf16"
+_DINOV2 = ("dinov2-small", "dinov2-base", "dinov2-large", "dinov2-giant")
+
+_BUILT_IN = (
+    BuiltIn("validity", "sgpbench.metrics.validity:open_validity", "1", "share of samples that gave a drawing"),
+    BuiltIn("structure", "sgpbench.metrics.structure:open_structure", "1", "how the programs are built"),
+    BuiltIn("shapes", "sgpbench.metrics.shapes:open_shapes", "1", "constraints met, exactly, from pixels"),
+    BuiltIn(
+        "clip",
+        "sgpbench.metrics.clip:open_clip",
+        "1",
+        "caption and drawing, by CLIP",
+        ("fast", "bf16"),
+        ("clip-vit-b-32", "clip-vit-l-14"),
     ),
-    "siglip": BuiltIn("sgpbench.metrics.siglip:open_siglip", "1", "caption and drawing, SigLIP base and large", "bf16"),
-    "dino": BuiltIn(
-        "sgpbench.metrics.dino:open_dino", "1", "drawing and reference, DINOv2 S, B, L and G", "fast, bf16"
+    BuiltIn(
+        "siglip",
+        "sgpbench.metrics.siglip:open_siglip",
+        "1",
+        "caption and drawing, by SigLIP",
+        ("bf16",),
+        ("siglip-base-patch16-384", "siglip-large-patch16-384"),
     ),
-    "hps": BuiltIn("sgpbench.metrics.hps:open_hps", "1", "human preference, HPSv2.1", "bf16"),
-    "vqa": BuiltIn(
-        "sgpbench.metrics.vqa:open_vqa", "1", "questions about the drawing answered as expected", "an answerer"
+    BuiltIn(
+        "dino", "sgpbench.metrics.dino:open_dino", "1", "drawing and reference, by DINOv2", ("fast", "bf16"), _DINOV2
     ),
-    "diversity": BuiltIn(
-        "sgpbench.metrics.diversity:open_diversity", "1", "how far a prompt's drawings differ", "fast, bf16"
+    BuiltIn("hps", "sgpbench.metrics.hps:open_hps", "1", "human preference, by HPSv2.1", ("bf16",), ("hps-v2.1",)),
+    BuiltIn(
+        "vqa",
+        "sgpbench.metrics.vqa:open_vqa",
+        "1",
+        "questions about the drawing, answered",
+        ("blip-large", "blip-base", "MODEL"),
+        ("blip-large", "all-mpnet-base-v2"),
     ),
-    "judge": BuiltIn("sgpbench.metrics.judge:open_judge", "1", "rubrics read by a model that sees", "a model"),
-}
+    BuiltIn(
+        "diversity",
+        "sgpbench.metrics.diversity:open_diversity",
+        "1",
+        "how far a prompt's drawings differ",
+        ("fast", "bf16"),
+        _DINOV2,
+    ),
+    BuiltIn("judge", "sgpbench.metrics.judge:open_judge", "1", "rubrics, read by a model that sees", ("MODEL",)),
+)
+BUILT_IN = {built_in.name: built_in for built_in in _BUILT_IN}
 
 
 def parse(text: str) -> tuple[str, str | None]:

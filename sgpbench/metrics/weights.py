@@ -25,7 +25,18 @@ from typing import Literal, TypeAlias
 from sgpbench.errors import MetricUnavailable
 from sgpbench.records import Json
 
-__all__ = ["WEIGHTS", "Family", "Weights", "WeightsSource", "find_weights", "identify", "missing_packages", "require"]
+__all__ = [
+    "WEIGHTS",
+    "Family",
+    "Found",
+    "Weights",
+    "WeightsSource",
+    "find_weights",
+    "identify",
+    "locate",
+    "missing_packages",
+    "require",
+]
 
 Family: TypeAlias = Literal["open_clip", "siglip", "dinov2", "blip", "sentence"]
 
@@ -49,8 +60,10 @@ class WeightsSource:
     revision: str
     weights: tuple[str, ...]
     """Names the weights' file may have; the first one found is loaded."""
-    others: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
     """Further files that loading needs."""
+    optional: tuple[str, ...] = ()
+    """Files that are fetched too where the repository has them."""
     sha256: frozenset[str] = frozenset()
     """Of the published weights' files, as far as known."""
     architecture: str = ""
@@ -78,7 +91,7 @@ class Weights:
 
 
 _TRANSFORMERS = ("model.safetensors", "pytorch_model.bin")
-_TOKENIZER = ("tokenizer_config.json", "special_tokens_map.json")
+_TOKENIZER = ("tokenizer_config.json", "special_tokens_map.json", "tokenizer.json", "vocab.txt")
 
 
 def _dinov2(size: str, revision: str, sha256: Sequence[str] = ()) -> WeightsSource:
@@ -94,14 +107,16 @@ def _dinov2(size: str, revision: str, sha256: Sequence[str] = ()) -> WeightsSour
 
 
 def _siglip(size: str, revision: str) -> WeightsSource:
-    others = ("config.json", "preprocessor_config.json", "spiece.model", *_TOKENIZER)
     name = f"siglip-{size}-patch16-384"
-    return WeightsSource(name, "siglip", f"google/{name}", revision, _TRANSFORMERS, others)
+    beside = ("config.json", "spiece.model")
+    optional = ("preprocessor_config.json", *_TOKENIZER)
+    return WeightsSource(name, "siglip", f"google/{name}", revision, _TRANSFORMERS, beside, optional)
 
 
 def _blip(name: str, repository: str, revision: str) -> WeightsSource:
-    others = ("config.json", "preprocessor_config.json", "vocab.txt", *_TOKENIZER)
-    return WeightsSource(name, "blip", repository, revision, _TRANSFORMERS, others)
+    beside = ("config.json", "vocab.txt")
+    optional = ("generation_config.json", "preprocessor_config.json", *_TOKENIZER)
+    return WeightsSource(name, "blip", repository, revision, _TRANSFORMERS, beside, optional)
 
 
 _SOURCES = (
@@ -111,6 +126,7 @@ _SOURCES = (
         "timm/vit_base_patch32_clip_224.openai",
         "a6f597a30f7b82c51704746581f9a4e41421e878",
         ("open_clip_model.safetensors", "open_clip_pytorch_model.bin", "ViT-B-32.pt"),
+        optional=("open_clip_config.json",),
         # The second is the file that OpenAI itself published.
         sha256=frozenset(
             (
@@ -126,6 +142,7 @@ _SOURCES = (
         "timm/vit_large_patch14_clip_224.openai",
         "18d0535469bb561bf468d76c1d73aa35156c922b",
         ("open_clip_model.safetensors", "open_clip_pytorch_model.bin", "ViT-L-14.pt"),
+        optional=("open_clip_config.json",),
         sha256=frozenset(("b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836",)),
         architecture="ViT-L-14-quickgelu",
     ),
@@ -164,15 +181,8 @@ _SOURCES = (
         "sentence-transformers/all-mpnet-base-v2",
         "e8c3b32edf5434bc2275fc9bab85f82640a19130",
         _TRANSFORMERS,
-        (
-            "config.json",
-            "modules.json",
-            "sentence_bert_config.json",
-            "1_Pooling/config.json",
-            "tokenizer.json",
-            "vocab.txt",
-            *_TOKENIZER,
-        ),
+        ("config.json", "modules.json", "1_Pooling/config.json"),
+        ("sentence_bert_config.json", "config_sentence_transformers.json", *_TOKENIZER),
     ),
 )
 WEIGHTS: Mapping[str, WeightsSource] = {source.name: source for source in _SOURCES}
@@ -191,37 +201,38 @@ def _installed(package: str) -> bool:
         return False
 
 
-def find_weights(source: WeightsSource) -> tuple[Path, str | None] | None:
-    """The weights' file and the hub's revision it was found at (``None`` in a folder of one's own), or ``None``.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where weights lie."""
 
-    Raises:
-        MetricUnavailable: the folder under ``SGPBENCH_WEIGHTS_DIR`` is there but holds no weights.
-    """
+    file: Path
+    revision: str | None
+    """The hub's, or ``None`` in a folder of one's own."""
+
+
+def find_weights(source: WeightsSource) -> Found | str:
+    """Where the weights are, or the name of the first file that is missing."""
     if own := os.environ.get("SGPBENCH_WEIGHTS_DIR"):
         folder = Path(own) / source.name
         if folder.is_dir():
-            for name in source.weights:
-                if (folder / name).is_file():
-                    return folder / name, None
-            raise MetricUnavailable(
-                f"The folder {folder} holds none of the files {', '.join(source.weights)}.",
-                remedy=f"Put the weights of {source.repository} there, or remove the folder.",
-            )
-    return _in_hub_cache(source)
-
-
-def _in_hub_cache(source: WeightsSource) -> tuple[Path, str] | None:
+            named = [folder / name for name in source.weights if (folder / name).is_file()]
+            return _complete(Found(named[0], None), source) if named else str(folder / source.weights[0])
     from huggingface_hub import try_to_load_from_cache
 
     for name in source.weights:
         found = try_to_load_from_cache(source.repository, name, revision=source.revision)
         if isinstance(found, str):
-            return Path(found), source.revision
-    return None
+            return _complete(Found(Path(found), source.revision), source)
+    return f"{source.repository}/{source.weights[0]}"
 
 
-def require(metric: str, names: Sequence[str], cache_dir: Path) -> tuple[Weights, ...]:
-    """The weights of those names, identified.
+def _complete(found: Found, source: WeightsSource) -> Found | str:
+    beside = [found.file.parent / name for name in source.beside]
+    return next((str(path) for path in beside if not path.is_file()), found)
+
+
+def locate(metric: str, names: Sequence[str]) -> list[tuple[WeightsSource, Found]]:
+    """Where the weights of those names are. Quick: reads no weights and imports no model library.
 
     Raises:
         MetricUnavailable: a package or a file is missing; the message names the metric, it, and the command that helps.
@@ -233,26 +244,32 @@ def require(metric: str, names: Sequence[str], cache_dir: Path) -> tuple[Weights
             f"The metric {metric} needs the Python packages {', '.join(packages)}.",
             remedy="Install them: pip install 'sgpbench[metrics]'",
         )
-    found = {source.name: find_weights(source) for source in sources}
-    missing = [source for source in sources if found[source.name] is None]
+    places = [(source, find_weights(source)) for source in sources]
+    missing = {source.name: place for source, place in places if isinstance(place, str)}
     if missing:
-        files = ", ".join(f"{source.weights[0]} of {source.repository}" for source in missing)
-        bare = metric.partition("[")[0]
         raise MetricUnavailable(
-            f"The metric {metric} lacks its weights: {files}.",
-            remedy=f"Fetch them: sgpbench metrics fetch {bare}. Or put them into folders named "
-            f"{', '.join(source.name for source in missing)} and set SGPBENCH_WEIGHTS_DIR to the folder above.",
+            f"The metric {metric} lacks weights: {', '.join(missing.values())}.",
+            remedy=f"Fetch them: sgpbench metrics fetch '{metric}' (or set SGPBENCH_WEIGHTS_DIR to a folder that holds "
+            f"them as {', '.join(f'{name}/' for name in missing)}).",
         )
-    return tuple(
-        identify(source, *place, cache_dir=cache_dir) for source in sources if (place := found[source.name]) is not None
-    )
+    return [(source, place) for source, place in places if isinstance(place, Found)]
 
 
-def identify(source: WeightsSource, file: Path, revision: str | None, *, cache_dir: Path) -> Weights:
+def require(metric: str, names: Sequence[str], cache_dir: Path) -> tuple[Weights, ...]:
+    """The weights of those names, identified; the first time, each file is read once for its hash.
+
+    Raises:
+        MetricUnavailable: see ``locate``.
+    """
+    return tuple(identify(source, found, cache_dir=cache_dir) for source, found in locate(metric, names))
+
+
+def identify(source: WeightsSource, found: Found, *, cache_dir: Path) -> Weights:
     """Weights with their hash, and whether they are the published ones."""
+    file = found.file
     sha256 = _remembered_sha256(file, cache_dir / "weights.json")
     # The hub's cache names a large file by the hash its server announced.
-    vouched = revision == source.revision and file.resolve().name == sha256
+    vouched = found.revision == source.revision and file.resolve().name == sha256
     published = sha256 in source.sha256 or vouched
     return Weights(
         name=source.name,
