@@ -129,7 +129,7 @@ def _import_folder(folder: Path, module_name: str, task: str) -> ModuleType:
     except SgpbenchError:
         _forget(module_name)
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         _forget(module_name)
         raise PluginError(f"The task '{task}' in {folder} does not load: {type(error).__name__}: {error}.") from error
     return module
@@ -146,7 +146,7 @@ def _load_entry_point(point: EntryPoint) -> Task:
         loaded = point.load()
     except SgpbenchError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(f"{where} does not load: {type(error).__name__}: {error}.") from error
     task = _checked(loaded, where)
     if task.name != point.name:
