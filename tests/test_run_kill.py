@@ -55,7 +55,9 @@ def finish(folder: Path, log: Path) -> Path:
 
 
 def evidence(run: Path, out: Path) -> bytes:
-    subprocess.run([sys.executable, "-m", "sgpbench", "export", str(run), "--out", str(out)], check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-m", "sgpbench", "export", str(run), "--out", str(out)], check=True, capture_output=True
+    )
     (parquet,) = out.rglob("*.samples.parquet")
     return parquet.read_bytes()
 

@@ -68,7 +68,7 @@ def _print(console: Console, one: ColumnComparison) -> None:
     console.print(table)
     console.print(Text(_verdict(one)))
     console.print(
-        Text("p-values are not corrected for the number of rows; needed: prompts for a power of 0.8", "dim"),
+        Text("p not corrected for the number of rows; needed: prompts for a power of 0.8", "dim"),
     )
     for note in one.notes:
         console.print(Text(note, "yellow"))

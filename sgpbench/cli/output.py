@@ -67,7 +67,7 @@ def _print_table(console: Console, title: str, documents: Sequence[_Document]) -
 
     table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 1), header_style="dim")
     table.add_column("model", overflow="fold")
-    table.add_column("prompts", justify="right")
+    table.add_column("n", justify="right")
     table.add_column("valid", justify="right", no_wrap=True)
     columns = _headline_columns(documents)
     for name in columns:
@@ -84,7 +84,7 @@ def _print_table(console: Console, title: str, documents: Sequence[_Document]) -
 
 
 def _percent(number: _Document | None) -> str:
-    return "–" if number is None else f"{100 * number['mean']:.1f} %"
+    return "–" if number is None else f"{100 * number['mean']:.0f} %"
 
 
 def _interval(number: _Document | None) -> str:
@@ -113,10 +113,11 @@ def _print_remarks(console: Console, documents: Sequence[_Document]) -> None:
         if cost:
             console.print(f"  [dim]cost ${cost:.4f}[/]")
         console.print(f"  [dim]{_plain(document['path'])}[/]", soft_wrap=True)
-    for name, reason in {
-        name: reason for document in documents for name, reason in document["skipped"].items()
-    }.items():
-        console.print(f"[yellow]{_plain(name)}[/]: {_plain(str(reason))}", soft_wrap=True)
+    skipped = {name: reason for document in documents for name, reason in document["skipped"].items()}
+    scored = {name for document in documents for name in document["metrics"]}
+    for name, reason in skipped.items():
+        if not name.startswith("structure.") and name.split(".")[0] not in scored:
+            console.print(f"[yellow]{_plain(name)}[/]: {_plain(str(reason))}", soft_wrap=True)
 
 
 def _plain(text: str) -> str:

@@ -38,6 +38,8 @@ class RunProgress:
     started: float = field(default_factory=time.monotonic)
     done_before: int = 0
     finished: bool = False
+    last_at: float | None = None
+    """When the last wanted completion arrived."""
 
     def completed(self, completion: Completion, outcome: Outcome, final: bool) -> None:
         """Counts a stored completion."""
@@ -48,6 +50,7 @@ class RunProgress:
             self.cost_usd += completion.cost_usd
         if final:
             self.done += 1
+            self.last_at = time.monotonic() if self.done >= self.wanted else None
             if outcome is not Outcome.OK:
                 self.outcomes[str(outcome)] += 1
 
@@ -58,8 +61,8 @@ class RunProgress:
 
     @property
     def rate(self) -> float:
-        """Completions per second since this start."""
-        elapsed = time.monotonic() - self.started
+        """Completions per second since this start, until the last one."""
+        elapsed = (self.last_at or time.monotonic()) - self.started
         return (self.done - self.done_before) / elapsed if elapsed > 0 else 0.0
 
     @property
@@ -87,6 +90,8 @@ def _details(progress: RunProgress) -> str:
     parts = [f"{progress.done}/{progress.wanted}", f"{progress.rate:.1f}/s"]
     if left:
         parts.append(f"{left} left")
+    if progress.done >= progress.wanted:
+        parts.append(f"{progress.rendered} rendered")
     outcomes = progress.outcomes.most_common(4)
     parts += [f"{count} {name}" for name, count in outcomes]
     if progress.failed:
