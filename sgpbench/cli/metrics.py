@@ -46,12 +46,14 @@ def show_metric(
 ) -> None:
     """One metric: what it measures, its columns, its weights, and whether it can be computed here."""
     from sgpbench.errors import unknown_name
+    from sgpbench.metrics.availability import needed_weights
     from sgpbench.metrics.registry import BUILT_IN, metric_names, parse
 
     bare, _ = parse(name)
     if bare not in metric_names() and ".py:" not in bare:
         raise unknown_name("metric", bare, metric_names(), listing="sgpbench metrics list")
     document: dict[str, Json] = {**_summary(bare), "name": name, "columns": None, "identity": None}
+    document["weights"] = list(needed_weights(name)) if bare in BUILT_IN else []
     if _asks_a_model(name):
         document["missing"] = None
     else:

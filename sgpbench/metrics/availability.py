@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from sgpbench.errors import DataError, MetricUnavailable, PluginError, UsageError
@@ -77,6 +78,8 @@ def _fetch(source: WeightsSource) -> int:
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
     from huggingface_hub.utils import httpx
 
+    # It would log each of its own retries, twice.
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
         there = set(HfApi().list_repo_files(source.repository, revision=source.revision))
         weights = next((name for name in source.weights if name in there), None)
@@ -91,7 +94,7 @@ def _fetch(source: WeightsSource) -> int:
         ) from None
     except (HfHubHTTPError, httpx.HTTPError, OSError) as error:
         raise DataError(
-            f"{source.repository} could not be fetched: {str(error).splitlines()[0]}",
+            f"{source.repository} could not be fetched: {str(error).splitlines()[0].rstrip('.')}.",
             remedy=f"Try again, or put its files into a folder {source.name} and set SGPBENCH_WEIGHTS_DIR.",
         ) from error
     return len(wanted)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from sgpbench.metrics.embedding_cache import EmbeddingCache, content_key
+from sgpbench.metrics.embedding_cache import EmbeddingCache, VectorCache, content_key
 from sgpbench.metrics.encoder_host import EncoderHost
 from sgpbench.metrics.encoding import (
     Embedded,
@@ -32,7 +32,7 @@ Name = TypeVar("Name")
 class Embedder:
     """Vectors by content. Blocks; safe for several threads at once."""
 
-    def __init__(self, encoders: Encoders, cache: EmbeddingCache) -> None:
+    def __init__(self, encoders: Encoders, cache: VectorCache) -> None:
         self.encoders = encoders
         self._cache = cache
 

@@ -10,14 +10,16 @@ import hashlib
 import logging
 import sqlite3
 import threading
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from sgpbench.metrics.encoding import Vector
 
-__all__ = ["EmbeddingCache", "content_key"]
+__all__ = ["EmbeddingCache", "MemoryCache", "VectorCache", "content_key"]
 
 _LOG = logging.getLogger(__name__)
 _SCHEMA = "CREATE TABLE IF NOT EXISTS vectors (id INTEGER PRIMARY KEY, key BLOB UNIQUE NOT NULL, value BLOB NOT NULL)"
@@ -35,8 +37,50 @@ def content_key(encoder: str, kind: str, content: bytes, options: str = "") -> b
     return digest.digest()
 
 
-class EmbeddingCache:
+class VectorCache(Protocol):
     """Vectors by key. Safe for several threads."""
+
+    def get(self, keys: Sequence[bytes]) -> dict[bytes, Vector]:
+        """The vectors of those keys that are known."""
+
+    def put(self, vectors: Mapping[bytes, Vector]) -> None:
+        """Keeps vectors, if it can."""
+
+    def close(self) -> None:
+        """Frees what it holds."""
+
+
+class MemoryCache:
+    """A ``VectorCache`` for one process that forgets what was longest unused."""
+
+    def __init__(self, *, most: int = 20_000) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._vectors: OrderedDict[bytes, Vector] = OrderedDict()
+
+    def get(self, keys: Sequence[bytes]) -> dict[bytes, Vector]:
+        """See ``VectorCache``."""
+        with self._lock:
+            found = {key: self._vectors[key] for key in keys if key in self._vectors}
+            for key in found:
+                self._vectors.move_to_end(key)
+        return found
+
+    def put(self, vectors: Mapping[bytes, Vector]) -> None:
+        """See ``VectorCache``."""
+        with self._lock:
+            self._vectors.update(vectors)
+            while len(self._vectors) > self._most:
+                self._vectors.popitem(last=False)
+
+    def close(self) -> None:
+        """See ``VectorCache``."""
+        with self._lock:
+            self._vectors.clear()
+
+
+class EmbeddingCache:
+    """A ``VectorCache`` on disk."""
 
     def __init__(self, folder: Path, *, most_bytes: int = 4 << 30) -> None:
         """``folder`` is made if need be; beyond ``most_bytes`` the oldest quarter is dropped when the cache is opened."""
