@@ -143,15 +143,13 @@ def _print_one(document: dict[str, Json], *, about: str | None) -> None:
     if isinstance(columns, list):
         print("\nColumns:")
         for column in columns:
-            print(textwrap.fill(f"{column['name']}: {column['description']}", _WIDTH, **_INDENT))
+            line = f"{column['name']}: {column['description']}"
+            print(textwrap.fill(line, _WIDTH, initial_indent="  ", subsequent_indent="      "))
     verdict = f"Not here: {document['missing']}" if document["missing"] else "Can be computed here."
     if _asks_a_model(str(document["name"])):
         verdict = "A model answers: one that sees, of `sgpbench models list`."
     print()
     print(textwrap.fill(verdict, _WIDTH, break_long_words=False, break_on_hyphens=False))
-
-
-_INDENT = {"initial_indent": "  ", "subsequent_indent": "      "}
 
 
 def _documentation(target: str) -> str:

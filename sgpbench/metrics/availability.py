@@ -74,9 +74,9 @@ def fetch_weights(text: str, say: Callable[[str], None]) -> int:
 
 
 def _fetch(source: WeightsSource) -> int:
+    import httpx2
     from huggingface_hub import HfApi, hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-    from huggingface_hub.utils import httpx
 
     # It would log each of its own retries, twice.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
@@ -92,7 +92,7 @@ def _fetch(source: WeightsSource) -> int:
         raise DataError(
             "The hub may not be asked: HF_HUB_OFFLINE is set.", remedy="Unset it to fetch weights."
         ) from None
-    except (HfHubHTTPError, httpx.HTTPError, OSError) as error:
+    except (HfHubHTTPError, httpx2.HTTPError, OSError) as error:
         raise DataError(
             f"{source.repository} could not be fetched: {str(error).splitlines()[0].rstrip('.')}.",
             remedy=f"Try again, or put its files into a folder {source.name} and set SGPBENCH_WEIGHTS_DIR.",

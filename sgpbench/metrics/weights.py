@@ -102,7 +102,7 @@ def _dinov2(size: str, revision: str, sha256: Sequence[str] = ()) -> WeightsSour
         revision,
         _TRANSFORMERS,
         ("config.json",),
-        frozenset(sha256),
+        sha256=frozenset(sha256),
     )
 
 
