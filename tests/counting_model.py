@@ -34,7 +34,7 @@ class Counting:
     async def generate(self, request: Request) -> Sequence[Completion]:
         if self._log:
             line = "".join(f"{request.prompt_id} {sample}\n" for sample in request.samples)
-            with open(self._log, "ab", buffering=0) as log:  # noqa: ASYNC230, PTH123 - one write, unbuffered
+            with open(self._log, "ab", buffering=0) as log:  # noqa: PTH123 - one unbuffered write
                 os.write(log.fileno(), line.encode())
         if self._delay_s:
             await asyncio.sleep(self._delay_s)
@@ -44,7 +44,8 @@ class Counting:
         chance = random.Random(f"{request.prompt_id} {seed}")
         size, hue = chance.randrange(40, 200), chance.randrange(360)
         kind = chance.randrange(8)
-        svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 256 256"><circle cx="128" cy="128" r="{size / 2}" fill="hsl({hue},80%,50%)"/></svg>'
+        circle = f'<circle cx="128" cy="128" r="{size / 2}" fill="hsl({hue},80%,50%)"/>'
+        svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 256 256">{circle}</svg>'
         text = "I cannot draw." if kind == 0 else svg[:60] if kind == 1 else f"Here it is:\n```svg\n{svg}\n```"
         return Completion(text, FinishReason.STOP, Usage(100, 50), 0.01, 0.0002, self.name)
 

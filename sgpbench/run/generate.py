@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
-from sgpbench.errors import BudgetReached, TransientError
+from sgpbench.errors import BudgetReached, ModelError, SgpbenchError, StoreError, TransientError
 from sgpbench.models.calls import Caller
 from sgpbench.models.interface import Model
 from sgpbench.protocol import GenerationRule, canonical_hash
@@ -132,6 +132,7 @@ class Generator:
         self._completed = completed
         self._failed = failed
         self._stopping = False
+        self._fatal: SgpbenchError | None = None
         self.budget_reached: BudgetReached | None = None
 
     def stop(self) -> None:
@@ -146,18 +147,22 @@ class Generator:
             StoreError: completions cannot be stored.
         """
         workers = self._caller.model.concurrency.high
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(workers):
-                    group.create_task(self._work(work))
-        except BaseExceptionGroup as several:
-            raise several.exceptions[0] from None
+        async with asyncio.TaskGroup() as group:
+            for _ in range(workers):
+                group.create_task(self._work(work))
+        if self._fatal is not None:
+            raise self._fatal
 
     async def _work(self, work: Iterator[Todo]) -> None:
         for todo in work:
             if self._stopping:
                 return
-            await self._ask(todo)
+            try:
+                await self._ask(todo)
+            except (ModelError, StoreError) as error:
+                # Not raised here: that would cancel the other workers, whose answers are paid for and on their way.
+                self._fatal = self._fatal or error
+                self.stop()
 
     async def _ask(self, todo: Todo) -> None:
         waiting = [todo]
