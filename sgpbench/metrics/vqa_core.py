@@ -55,7 +55,7 @@ class Marked:
 
 def normal(text: str) -> str:
     """A text without case, outer white space and final periods, runs of white space as one space."""
-    return " ".join(text.casefold().split()).rstrip(".").rstrip()
+    return " ".join(text.casefold().split()).rstrip(". ")
 
 
 def exact_choice(question: Question, said: str) -> str | None:
