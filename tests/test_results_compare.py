@@ -98,7 +98,7 @@ def test_the_table_fits_80_columns_and_ends_in_words(results: Path) -> None:
     assert max(len(line) for line in done.stdout.splitlines()) <= 80
     assert "A is better (p <.001)." in done.stdout
     assert "…\n" not in done.stdout
-    for word in ("overall", "color", "win/tie/loss", "distinct texts"):
+    for word in ("overall", "color", "W/T/L", "distinct"):
         assert word in done.stdout
     undecided = RUNNER.invoke(app, ["lab/good", "lab/other", "--results", str(results)], env={"COLUMNS": "80"})
     assert "do not tell the two apart" in undecided.stdout

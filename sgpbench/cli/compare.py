@@ -60,15 +60,19 @@ def _print(console: Console, one: ColumnComparison) -> None:
         console.print(Text(f"{letter}  {label}"), soft_wrap=True)
     table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
     table.add_column("", overflow="fold", max_width=20)
-    for name in ("A", "B", "A − B", "95 % interval", "p", "win/tie/loss", "needed"):
-        table.add_column(name, justify="right", no_wrap=name != "win/tie/loss")
+    for name in ("A", "B", "A − B", "95 % interval", "p", "W/T/L", "needed"):
+        table.add_column(name, justify="right", overflow="fold")
     digits = 1 if max(abs(one.slices[0].first_mean), abs(one.slices[0].second_mean)) >= 10 else 3
     for part in one.slices:
         table.add_row(*(Text(cell) for cell in _cells(part, digits)), style="bold" if part.kind == "overall" else "")
     console.print(table)
     console.print(Text(_verdict(one)))
     console.print(
-        Text("p not corrected for the number of rows; needed: prompts for a power of 0.8", "dim"),
+        Text(
+            "p is not corrected for the number of rows; W/T/L: prompts where A wins, ties, loses;\n"
+            "needed: prompts that would show the difference with a power of 0.8",
+            "dim",
+        )
     )
     for note in one.notes:
         console.print(Text(note, "yellow"))

@@ -15,7 +15,7 @@ resampled:
    to rest on few clusters the interval becomes symmetric: which way the few are skewed cannot be learnt from the few.
 
 Sources: Carpenter, Goldstein, Rasbash 2003 (resampling residuals of random effects); Davison and Hinkley 1997, 3.8;
-Hesterberg 2015 (Student's factor for percentile intervals). Coverage is measured in ``benchmarks/statistics.py``.
+Hesterberg 2015 (Student's factor for percentile intervals). Coverage is measured in ``benchmarks/coverage.py``.
 """
 
 from __future__ import annotations

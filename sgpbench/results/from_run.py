@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from sgpbench.errors import ResultError
-from sgpbench.models.registry import known_models
+from sgpbench.models.registry import find_entry, known_models
 from sgpbench.protocol import load_protocol
 from sgpbench.records import Column, Json
 from sgpbench.results.export import build_result, export, scoring_columns
@@ -28,7 +28,11 @@ from sgpbench.run.table import (
 )
 from sgpbench.tasks.registry import load_task
 
-__all__ = ["export_run", "run_document", "run_evidence"]
+__all__ = ["export_run", "model_arguments", "run_document", "run_evidence"]
+
+_FACTS = {"adapter", "api", "model", "recorded", "sampling", "version"}
+_GIVEN = {"body", "headers", "query"}
+_LONGEST_ARGUMENT = 40
 
 
 def run_document(folder: Path) -> dict[str, Json]:
@@ -106,8 +110,8 @@ def export_run(folder: Path, out: Path, *, address: str | None = None) -> list[P
             document,
             identity=Identity(
                 model=identity.model,
-                adapter=str(identity.model_identity.get("adapter", "")),
-                model_args=_object(identity.model_identity.get("args", {})),
+                adapter=str(identity.model_identity.get("adapter") or identity.model.partition("/")[0]),
+                model_args=model_arguments(identity.model, _object(identity.model_identity)),
                 model_identity=_object(identity.model_identity),
                 task=identity.task,
                 task_version=identity.task_version,
@@ -141,6 +145,22 @@ def _object(value: Json) -> dict[str, JsonValue]:
     """A JSON object of its own, with plain lists and dicts."""
     plain: dict[str, JsonValue] = json.loads(json.dumps(value))
     return plain
+
+
+def model_arguments(name: str, model_identity: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Of all that decides a model's answers, what the user set: neither facts of the model nor what the catalog gives.
+
+    Sampling values stand by their own names. Long values (hashes of weights, templates) are facts.
+    """
+    entry = find_entry(name)
+    usual = entry.args if entry else {}
+    sampling = model_identity.get("sampling")
+    arguments = dict(sampling) if isinstance(sampling, dict) else {}
+    for key, value in model_identity.items():
+        is_fact = key in _FACTS or (key not in _GIVEN and len(json.dumps(value)) > _LONGEST_ARGUMENT)
+        if not is_fact and usual.get(key) != str(value):
+            arguments[key] = value
+    return arguments
 
 
 def _model_info(name: str) -> dict[str, Json]:
