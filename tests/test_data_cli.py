@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from data_hosts import Site, serving
 from typer.testing import CliRunner, Result
 
 from sgpbench.cli.data import app
+from sgpbench.cli.data_progress import BarProgress, PlainProgress
+from sgpbench.data.fetch import FileResult
 
 BODY = b"published" * 1000
 
@@ -85,6 +88,43 @@ def test_a_non_commercial_licence_is_shown_and_must_be_accepted_before_the_first
     assert (again.exit_code, again.stderr) == (0, "")
 
 
+@pytest.mark.parametrize(("answer", "fetched"), [("y\n", True), ("n\n", False)])
+def test_on_a_terminal_the_licence_is_asked_for(
+    site: Site, monkeypatch: pytest.MonkeyPatch, answer: str, fetched: bool
+) -> None:
+    monkeypatch.setattr("sgpbench.cli.data._somebody_is_there", lambda: True)
+    words = ["fetch", "bound", "--data-dir", str(site.root / "data")]
+    done = CliRunner().invoke(app, words, input=answer, catch_exceptions=False)
+    assert "Fetch under this licence?" in done.stderr
+    assert site.path("bound", "bound.bin").exists() == fetched
+    assert done.exit_code == (0 if fetched else 1)
+
+
+def test_progress_on_a_terminal_counts_files_and_bytes(capsys: pytest.CaptureFixture[str]) -> None:
+    bar = BarProgress()
+    bar.begin("free", 2, 3_000_000)
+    bar.bytes("a", 3_000_000)
+    bar.end(FileResult("free", "a", "fetched", Path("a")))
+    bar.close()
+    shown = capsys.readouterr().err
+    assert "free" in shown
+    assert "1/2 files" in shown
+    assert "3.0/3.0 MB" in shown
+
+
+def test_progress_elsewhere_is_a_line_now_and_then(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = PlainProgress()
+    plain.begin("free", 2, None)
+    plain.bytes("a", 10)
+    monkeypatch.setattr(plain, "every_s", 0.0)
+    plain.bytes("a", 2_500)
+    monkeypatch.setattr(plain, "every_s", 60.0)
+    plain.bytes("b", 9)
+    assert capsys.readouterr().err.splitlines() == ["free: fetching 2 files", "0 of 2 files, 2.5 kB"]
+
+
 def test_fetching_all_leaves_out_what_was_not_accepted(site: Site) -> None:
     found = _run(site, "fetch", "--json")
     document = json.loads(found.stdout)
@@ -101,8 +141,6 @@ def test_verify_hashes_again_and_names_what_is_damaged(site: Site) -> None:
     path = site.root / "data" / "free" / "free.bin"
     stat = path.stat()
     path.write_bytes(BODY[::-1])  # same size
-    import os
-
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # and same date: only hashing finds it out
     bad = _run(site, "verify")
     assert bad.exit_code == 1

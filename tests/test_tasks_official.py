@@ -218,18 +218,23 @@ def test_show_speaks_json_with_and_without_data(upstream: Path, tmp_path: Path) 
 _MEASURE = """
 import resource, sys, time
 from pathlib import Path
-begin = time.perf_counter()
+begin = time.process_time()  # of the processor: others may be at work
 from sgpbench.data import DataStore
 from sgpbench.tasks.registry import load_task
 list(load_task(sys.argv[1]).prompts(DataStore([Path(sys.argv[2])]), "official", 0))
-print(time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+print(time.process_time() - begin, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
 
 
-@pytest.mark.parametrize("name", ["comp", "scene"])
-def test_loading_takes_under_a_second_and_200_mb(name: str, upstream: Path) -> None:
+@pytest.mark.parametrize("name", ["comp", "scene", "object"])
+def test_loading_takes_under_a_second_and_200_mb(name: str, upstream: Path, tmp_path: Path) -> None:
+    for path in upstream.glob("*.json"):
+        (tmp_path / path.name).symlink_to(path)
+    captions = list(json.loads((upstream / "sgp_compbench_qa.json").read_bytes()))[:930]
+    rows = [{"description": text, "svg_content": "<svg>" + "x" * 4000, "file_name": "a.svg"} for text in captions]
+    (tmp_path / "SGP-Object.json").write_text(json.dumps(rows))  # as large as the hub's: 3.7 MB
     done = subprocess.run(
-        [sys.executable, "-c", _MEASURE, name, str(upstream)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", _MEASURE, name, str(tmp_path)], capture_output=True, text=True, check=True
     )
     seconds, megabytes = map(float, done.stdout.split())
     assert seconds < 1

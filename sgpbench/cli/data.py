@@ -213,10 +213,17 @@ def _licence_accepted(manifest: Manifest, store: DataStore, accepted: bool) -> b
     )
     if accepted:
         return True
-    if sys.stdin.isatty() and sys.stderr.isatty():
+    if _somebody_is_there():
         return typer.confirm("Fetch under this licence?", err=True)
     print(f"Not fetched. Run `sgpbench data fetch {manifest.name} --accept-licence` to accept it.", file=sys.stderr)
     return False
+
+
+def _somebody_is_there() -> bool:
+    """Whether a question on the terminal would be seen and could be answered."""
+    import sys
+
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _missing_count(name: str, store: DataStore) -> int:
