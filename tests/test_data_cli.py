@@ -133,6 +133,19 @@ def test_fetching_all_leaves_out_what_was_not_accepted(site: Site) -> None:
     assert document["declined"] == ["bound"]
 
 
+def test_a_data_set_whose_list_is_missing_takes_no_other_down(site: Site) -> None:
+    rows = f'[[files]]\nname = "rows.json"\nbytes = 2\nsha256 = "{"0" * 64}"\naddresses = ["{site.hosts.address}/rows"]'
+    site.manifest("a-rows", rows)
+    derived = 'dataset = "a-rows"\nfile = "rows.json"\nfield = "id"\ncount = 2\nname = "{value}.jpg"'
+    site.manifest("b-photos", f'[derived]\n{derived}\naddresses = ["http://127.0.0.1:9/{{value}}.jpg"]')
+    done = _run(site, "fetch", "b-photos", "free")
+    assert done.exit_code == 1
+    assert "a-rows: 1 failed" in done.stdout
+    assert "the list of these files is in rows.json of a-rows, which is not here" in done.stdout
+    assert "free: 1 fetched" in done.stdout
+    assert "b-photos                  no" in _run(site, "list").stdout
+
+
 def test_verify_hashes_again_and_names_what_is_damaged(site: Site) -> None:
     _run(site, "fetch", "free")
     good = _run(site, "verify")

@@ -232,6 +232,12 @@ def test_an_unreachable_host_is_given_up_once_for_all_files(site: Site) -> None:
     assert all(result.addresses for result in results)
 
 
+def test_another_port_of_an_unreachable_host_is_another_host(site: Site) -> None:
+    site.hosts.serve("/file", BODY)
+    site.one_file(BODY, "http://127.0.0.1:9/file", "/file")
+    assert site.fetch()[0].outcome == "fetched"
+
+
 def test_files_are_fetched_side_by_side(site: Site) -> None:
     together = threading.Barrier(8, timeout=5)  # breaks unless eight requests are there at once
 

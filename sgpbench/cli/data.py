@@ -82,11 +82,14 @@ def fetch_data(
         if not _licence_accepted(load_manifest(name), store, accept_licence):
             declined.append(name)
             continue
-        progress = progress_for_stderr()
-        try:
-            found = fetch(name, store, progress, policy=policy, hosts=hosts)
-        finally:
-            progress.close()
+        if (unlisted := _unlisted(name, store)) is not None:
+            found = [unlisted]
+        else:
+            progress = progress_for_stderr()
+            try:
+                found = fetch(name, store, progress, policy=policy, hosts=hosts)
+            finally:
+                progress.close()
         results += found
         if not json:
             _print_fetched(name, found)
@@ -137,9 +140,22 @@ def _states(name: str, store: DataStore, *, fresh: bool = False) -> list[FileSta
     from sgpbench.data import load_manifest
 
     derived = load_manifest(name).derived
-    if derived and store.find(derived.dataset, derived.file) is None:
+    if derived is not None and store.find(derived.dataset, derived.file) is None:
         return None
     return store.states(name, fresh=fresh)
+
+
+def _unlisted(name: str, store: DataStore) -> FileResult | None:
+    """The failure of a data set whose list of files is in another one that is not here; else ``None``."""
+    from sgpbench.data import load_manifest
+    from sgpbench.data.fetch import FileResult
+
+    derived = load_manifest(name).derived
+    if derived is None or store.find(derived.dataset, derived.file) is not None:
+        return None
+    reason = f"the list of these files is in {derived.file} of {derived.dataset}, which is not here"
+    path = store.folders[0] / name / derived.name
+    return FileResult(name, derived.name, "failed", path, reason=reason, addresses=derived.addresses)
 
 
 def _counts_text(states: Sequence[FileState] | None) -> str:

@@ -130,7 +130,7 @@ class Download:
             Unreachable: its host cannot be connected to.
             DataError: it kept failing, or the disk refuses.
         """
-        host = httpx2.URL(address).host
+        host = httpx2.URL(address).netloc.decode("ascii")
         failures, best = 0, _size(part)
         while True:
             if self._hosts.is_lost(host):
