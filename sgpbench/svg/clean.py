@@ -53,7 +53,7 @@ _DROPPED = frozenset({"foreignObject", "iframe", "object", "embed", "video", "au
 _ANIMATIONS = frozenset({"set", "animate", "animateTransform", "animateMotion", "animateColor"})
 _NOT_DRAWN = frozenset({"title", "desc", "metadata", "style"})
 _PICTURES = frozenset({"image", "feImage"})
-_ROOT = re.compile(r"<(?![?!])")
+_BLACK = re.compile(r"[^\s\ufeff]")
 _DOCTYPE = re.compile(r"<!DOCTYPE\b", re.IGNORECASE)
 _SUBSET_END = re.compile(r"\]\s*>")
 _START_TAG = re.compile(r"""(?:[^<>"']++|"[^"<]*+"|'[^'<]*+')*+""")
@@ -102,6 +102,9 @@ def parse(program: str, repair: Repair) -> Parsed:
         except etree.XMLSyntaxError as unrecoverable:
             raise Unreadable(_message(unrecoverable)) from None
         flags.add(Flag.REPAIRED)
+        # Entities that nobody declared: recovery as the released code does it leaves them out.
+        for entity in list(root.iter(etree.Entity)):
+            _drop(entity)
     return Parsed(root, frozenset(flags))
 
 
@@ -131,8 +134,8 @@ def _message(error: etree.XMLSyntaxError) -> str:
 def _split_prolog(program: str) -> tuple[str, str]:
     """What stands before the root element, and the rest. One pass; a prolog that never ends leaves nothing."""
     position = 0
-    while match := re.compile(r"<[?!]?").search(program, position):
-        if match.group() == "<":
+    while match := _BLACK.search(program, position):
+        if not program.startswith(("<?", "<!"), match.start()):
             return program[: match.start()], program[match.start() :]
         position = _past_markup(program, match.start())
     return program, ""
@@ -210,7 +213,7 @@ def _clean_attributes(element: etree._Element, kind: str) -> set[Flag]:
             flags |= _clean_reference(element, key, text, kind)
         elif local == "base":
             del element.attrib[key]
-        elif "(" in text or "\\" in text or "@" in text:
+        elif local == "style" or "\\" in text or "url(" in text.lower():
             css = clean_css(text)
             if css.text != text:
                 element.attrib[key] = css.text

@@ -61,6 +61,11 @@ class Worker:
             raise RendererError("The rendering worker has no pipes.")
         self.pipe = Pipe(self._process.stdout.fileno(), self._process.stdin.fileno())
 
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        return self._process.pid
+
     def greet(self) -> Mapping[str, Json]:
         """Waits until the worker is ready: its ``level`` and its renderer's ``identity``.
 
@@ -100,8 +105,9 @@ class Worker:
             return self._process.wait()
 
     def last_words(self) -> str:
-        """The last line it wrote to its standard error, at most 300 characters."""
+        """The last line it wrote to its standard error, hints of Rust's aside; at most 300 characters."""
         size = self._errors.seek(0, os.SEEK_END)
         self._errors.seek(max(0, size - 4096))
-        lines = self._errors.read().decode("utf-8", "replace").strip().splitlines()
+        words = self._errors.read().decode("utf-8", "replace").splitlines()
+        lines = [line.strip() for line in words if line.strip() and not line.startswith("note: ")]
         return lines[-1][:300].rstrip(".") if lines else ""

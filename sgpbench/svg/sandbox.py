@@ -154,6 +154,12 @@ class Sandbox:
         future.add_done_callback(lambda _: self._release(len(data)))
         return future
 
+    @property
+    def worker_pids(self) -> tuple[int, ...]:
+        """The process numbers of the workers that are there now."""
+        with self._lock:
+            return tuple(sorted(worker.pid for worker in self._live))
+
     def close(self) -> None:
         """Finishes what was submitted, then ends the workers."""
         self._executor.shutdown(wait=True)
