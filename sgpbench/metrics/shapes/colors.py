@@ -20,7 +20,7 @@ _EXAMPLES = {
     "red": "ff0000 e60000 cc0000 b30000 a00000 8b0000 dc143c e74c3c c0392b ff4136 d32f2f f44336 c62828 b71c1c ff3333 "
     "ff4444 ff5252 ff6b6b b22222 ef4444 dc2626 b91c1c e63946 d62828 ff0033 ee3333 e53935",
     "orange": "ffa500 ff8c00 ff7f00 f39c12 e67e22 ff9800 fb8c00 f57c00 ff851b f97316 fd7e14 ff6600 ffb347 d35400 e65100 "
-    "ff6f00 ea580c ff9933 ffa726 fb923c",
+    "ff6f00 ea580c ff9933 ffa726 fb923c ffb300",
     "yellow": "ffff00 ffd700 f1c40f ffeb3b fdd835 ffdc00 ffe600 facc15 fde047 eab308 f4d03f fcd34d ffea00 ffc107 e6e600 "
     "ffff66 ffef00 fff176 ffee58 f9e79f f7dc6f ffcc00",
     "green": "008000 00ff00 228b22 2ecc71 27ae60 4caf50 00a000 32cd32 3cb371 2e8b57 006400 00b300 388e3c 43a047 66bb6a "
@@ -44,7 +44,6 @@ _EXAMPLES = {
     "lavender": "e6e6fa d8bfd8 d1c4e9",
     "coral": "ff7f50 fa8072 f08080 ffa07a e9967a",
     "orange-red": "ff4500 ff5722",
-    "amber": "ffbf00 ffb300",
     "olive": "808000 6b8e23 556b2f 9acd32",
     "lime": "7fff00 adff2f c6ff00 ccff00",
     "tan": "d2b48c deb887 c19a6b f4a460 bdb76b",

@@ -21,6 +21,9 @@ __all__ = ["SIDE", "Canvas", "Part", "segment"]
 SIDE = 512
 _THIN = 13.0
 """Widest outline that is seen as the rim of a shape, not as a thing of its own (2.5 % of the canvas)."""
+_FOLLOWED = 0.4
+"""Share of a shape's boundary that lines of one colour must follow to be its outline."""
+_HAIRLINE = 5.0
 _SPECK = 24
 """Regions of fewer core pixels are not seen."""
 _REACH = 4
@@ -81,7 +84,7 @@ def segment(pixels: npt.NDArray[np.uint8]) -> Canvas:
     empty = core & (names == background)
     drafts = [_part(regions, stats, names, members, empty) for members in groups]
     solid, thin = _solid_and_thin(drafts)
-    marks = [part for part in thin if not _is_outline(part, solid)]
+    marks = _marks(thin, solid)
     owner = np.where(empty, 0, -1).astype(np.int16)
     for index, part in enumerate(solid):
         left, top, right, bottom = part.box
@@ -206,17 +209,45 @@ def _thickness(mask: Mask) -> float:
     return 2.0 * float(cv2.distanceTransform(padded, cv2.DIST_L2, 3).max()) - 1.0
 
 
-def _is_outline(line: Part, solid: Sequence[Part]) -> bool:
-    """Whether a thin region runs along the boundaries of shapes."""
+def _marks(thin: Sequence[Part], solid: Sequence[Part]) -> list[Part]:
+    """The thin parts that are nobody's outline.
+
+    An outline hugs the boundary of a shape. The lines of one colour together must follow a good part of that boundary;
+    hairlines, which come in fragments, need not.
+    """
+    marks = []
+    for line in thin:
+        width = _thickness(line.mask)
+        alike = [other for other in thin if other.color == line.color]
+        outlined = [part for part in solid if _meet(part, line, 2 * width + _REACH) and _is_followed(part, alike)]
+        if _hugs(line, outlined, 2 * width + _REACH) or _hugs(line, solid, 1.5 * _REACH, most=_HAIRLINE):
+            continue
+        marks.append(line)
+    return marks
+
+
+def _is_followed(part: Part, lines: Sequence[Part]) -> bool:
+    """Whether lines run along a good part of a shape's boundary."""
+    left, top, right, bottom = (part.box[0] - 8, part.box[1] - 8, part.box[2] + 8, part.box[3] + 8)
+    near = np.zeros((bottom - top, right - left), np.uint8)
+    for line in lines:
+        if _meet(part, line, 8):
+            cv2.drawContours(near, [line.contour - np.array([left, top], np.int32)], -1, 255, 2 * _REACH + 1)
+    x, y = part.contour.T
+    return bool((near[y - top, x - left] > 0).mean() >= _FOLLOWED)
+
+
+def _hugs(line: Part, parts: Sequence[Part], reach: float, most: float = SIDE) -> bool:
+    """Whether nearly all of a line is within reach of the boundaries of shapes, and it is no wider than ``most``."""
+    if not parts or _thickness(line.mask) > most:
+        return False
     left, top = line.box[:2]
-    reach = int(_thickness(line.mask)) + _REACH
     near = np.zeros_like(line.mask)
-    for part in solid:
-        if _boxes_meet(part.box, line.box, reach):
-            cv2.polylines(near, [part.contour - np.array([left, top])], True, 255, 2 * reach)
-    covered = np.count_nonzero(near[line.mask > 0])
-    return bool(covered >= 0.97 * np.count_nonzero(line.mask))
+    for part in parts:
+        cv2.polylines(near, [part.contour - np.array([left, top], np.int32)], True, 255, 2 * int(reach))
+    return bool(np.count_nonzero(near[line.mask > 0]) >= 0.97 * np.count_nonzero(line.mask))
 
 
-def _boxes_meet(a: tuple[int, int, int, int], b: tuple[int, int, int, int], reach: int) -> bool:
-    return a[0] - reach < b[2] and b[0] - reach < a[2] and a[1] - reach < b[3] and b[1] - reach < a[3]
+def _meet(a: Part, b: Part, reach: float) -> bool:
+    (left, top, right, bottom), (x0, y0, x1, y1) = a.box, b.box
+    return left - reach < x1 and x0 - reach < right and top - reach < y1 and y0 - reach < bottom

@@ -13,7 +13,7 @@ from sgpbench.metrics.shapes.geometry import Figure, classify
 from sgpbench.metrics.shapes.occlusion import Hidden, complete
 from sgpbench.metrics.shapes.scene import ShapeName
 from sgpbench.metrics.shapes.segment import Canvas, Part
-from sgpbench.metrics.shapes.subpixel import fine_contour
+from sgpbench.metrics.shapes.silhouettes import silhouette
 
 __all__ = ["Thing", "Things", "find_things"]
 
@@ -114,7 +114,7 @@ def find_things(canvas: Canvas) -> Things:
     }
     things = []
     for index, part in enumerate(parts):
-        contour = fine_contour(canvas, part, alone=not any(index in pair for pair in touching))
+        contour = silhouette(canvas, index, alone=not any(index in pair for pair in touching))
         figure = classify(contour) if part.hollow <= _HOLLOW else Figure("hollow shape", contour)
         things.append(Thing(index, (index,), part.color, figure))
     for thing in things:
@@ -152,9 +152,10 @@ def _contact(canvas: Canvas, index: int, other: int) -> npt.NDArray[np.bool_] | 
     near = to_other[at] <= _REACH
     if not near.any():
         return None
-    to_empty = cv2.distanceTransform((owner != 0).astype(np.uint8), cv2.DIST_L2, 3)
+    between = ((owner == -1) | (owner == index + 1) | (owner == other + 1)).astype(np.uint8)
+    to_between = cv2.distanceTransform(between, cv2.DIST_L2, 3)  # how far it is to the background or a third part
     found = np.zeros(len(part.contour), bool)
-    found[inside] = near & (to_other[at] < to_empty[at])
+    found[inside] = near & (to_other[at] < to_between[at])
     return found if found.any() else None
 
 
