@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 from concurrent.futures import Future
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from typer.testing import CliRunner
 from sgpbench.metrics.calibration import KINDS, Case, cases, criteria, means, ranking
 from sgpbench.metrics.calibration_run import Calibration, calibrate
 from sgpbench.records import ImagePart, Outcome, Request
+from sgpbench.svg.sandbox import Rendered
 
 IDEAL = {
     "correct": 100.0,
@@ -39,22 +39,16 @@ def with_kind(kind: str, score: float) -> dict[str, float]:
     return {case.name: score if case.kind == kind else IDEAL[case.kind] for case in cases()}
 
 
-@dataclass(frozen=True)
-class _Rendered:
-    outcome: Outcome
-    png: bytes | None
-
-
 class MarkedRenderer:
     """Renders nothing, but marks each picture with the hash of its program."""
 
-    def submit(self, program: str) -> Future[_Rendered]:
+    def submit(self, program: str) -> Future[Rendered]:
         mark = PngInfo()
         mark.add_text("program", hashlib.sha256(program.encode()).hexdigest())
         buffer = io.BytesIO()
         Image.new("RGB", (8, 8), "white").save(buffer, format="PNG", pnginfo=mark)
-        future: Future[_Rendered] = Future()
-        future.set_result(_Rendered(Outcome.OK, buffer.getvalue()))
+        future: Future[Rendered] = Future()
+        future.set_result(Rendered(Outcome.OK, program, buffer.getvalue(), None, frozenset()))
         return future
 
 

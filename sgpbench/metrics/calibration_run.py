@@ -16,21 +16,15 @@ from sgpbench.metrics.interface import MetricContext
 from sgpbench.metrics.judge import open_judge
 from sgpbench.metrics.replies import MemoryReplies
 from sgpbench.records import Completion, Drawing, Json, Outcome, Score
+from sgpbench.svg.sandbox import Rendered
 
 __all__ = ["Calibration", "Renderer", "calibrate"]
-
-
-class _Rendered(Protocol):
-    @property
-    def outcome(self) -> Outcome: ...
-    @property
-    def png(self) -> bytes | None: ...
 
 
 class Renderer(Protocol):
     """What renders a program; see ``sgpbench.svg.sandbox.Sandbox``."""
 
-    def submit(self, program: str) -> Future[_Rendered]:
+    def submit(self, program: str) -> Future[Rendered]:
         """The rendering, once it is there."""
 
 
