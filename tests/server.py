@@ -1,7 +1,8 @@
 """A server that speaks the wire formats of OpenAI, Anthropic and Gemini, and misbehaves on demand.
 
 In a test: ``async with MisbehavingServer(Behaviour(...)) as server``. As a process of its own:
-``python tests/server.py --latency-ms 200``, which prints its address and serves until its standard input closes.
+``python tests/server.py --latency-ms 200``, which prints its address, serves until its standard input closes, and then
+prints what it served.
 Written on asyncio streams, so that it can do what no web framework lets one do: cut a body, reset a connection, trickle.
 """
 
@@ -253,6 +254,10 @@ async def _serve(latency_s: float) -> None:
     async with MisbehavingServer(Behaviour(latency_s=latency_s)) as server:
         print(server.url, flush=True)
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+        served = server.received
+        seconds = max((one.done_at for one in served), default=0.0)
+        peak = max((one.in_flight for one in served), default=0)
+        print(json.dumps({"answered": server.answered.total(), "seconds": seconds, "peak": peak}), flush=True)
 
 
 if __name__ == "__main__":
