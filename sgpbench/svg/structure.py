@@ -5,10 +5,13 @@ All measures are counts, 0 or more, and descriptive: more is neither better nor 
 
 from __future__ import annotations
 
+import colorsys  # noqa: F401 - Pillow imports it late, when a confined worker can no longer read it
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
+
+from PIL import ImageColor
 
 if TYPE_CHECKING:
     from lxml import etree
@@ -129,8 +132,6 @@ def _colors(element: etree._Element, kind: str) -> set[str]:
 
 def _normal_color(value: str) -> str | None:
     """One spelling per colour: ``#rrggbb`` where Pillow knows the name or notation, else the words as they are."""
-    from PIL import ImageColor
-
     word = value.strip().lower()
     if not word or word in _NO_COLOR or word.startswith(("url(", "var(")) or len(word) > 60:
         return None
