@@ -39,6 +39,9 @@ def run(
     budget: Annotated[
         float | None, typer.Option(min=0, help="US dollars that generation and judge may cost in all.")
     ] = None,
+    patience: Annotated[
+        float, typer.Option(min=0, help="Seconds a request may keep failing before it is left.")
+    ] = 900.0,
     device: Annotated[str, typer.Option(help="Where encoders run: auto, cpu, cuda, cuda:1 ...")] = "auto",
     runs_dir: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("runs"),
     data_dir: Annotated[Path | None, typer.Option(help="Where data sets are looked for first.")] = None,
@@ -68,6 +71,7 @@ def run(
         model_args=pairs(model_arg or [], "--model-arg"),
         max_connections=parse_connections(max_connections),
         budget_usd=budget,
+        patience_s=patience,
         device=device,
         runs_dir=runs_dir,
         data_dir=data_dir,

@@ -21,6 +21,9 @@ def score(
     judge_arg: Annotated[list[str] | None, typer.Option(help="key=value for the judge's adapter.")] = None,
     max_connections: Annotated[str | None, typer.Option(help="Requests in flight: N, or LO-HI.")] = None,
     budget: Annotated[float | None, typer.Option(min=0, help="US dollars that the judge may cost in all.")] = None,
+    patience: Annotated[
+        float, typer.Option(min=0, help="Seconds a request may keep failing before it is left.")
+    ] = 900.0,
     device: Annotated[str, typer.Option(help="Where encoders run: auto, cpu, cuda, cuda:1 ...")] = "auto",
     data_dir: Annotated[Path | None, typer.Option(help="Where data sets are looked for first.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")] = False,
@@ -42,6 +45,7 @@ def score(
         judge_args=pairs(judge_arg or [], "--judge-arg"),
         judge_connections=parse_connections(max_connections),
         budget_usd=budget,
+        patience_s=patience,
         device=device,
         data_dir=data_dir,
         command=command_line(),

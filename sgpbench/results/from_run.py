@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from sgpbench.errors import ResultError
+from sgpbench.metrics.agreement import judge_agreement
 from sgpbench.models.registry import find_entry, known_models
 from sgpbench.protocol import load_protocol
 from sgpbench.records import Column, Json
@@ -68,6 +69,8 @@ def run_document(folder: Path) -> dict[str, Json]:
         document["usage"] = {
             name: used[name] for name in ("input_tokens", "output_tokens", "cost_usd", "judge_cost_usd")
         }
+        if agreement := _agreement(view, shown):
+            document["agreement"] = agreement
         if status.status == "incomplete":
             document["pending"] = {
                 "completions": status.pending_completions,
@@ -200,6 +203,23 @@ def _execution(view: RunView, document: Mapping[str, Json]) -> Execution:
         "dropped": sorted({name for names in view.distinct("dropped") for name in json.loads(names)}),
     }
     return Execution.model_validate_json(json.dumps(fields))
+
+
+def _agreement(view: RunView, metrics: list[ScoredMetric]) -> dict[str, Json]:
+    """Of each judge that judged several times: how far it agrees with itself (Krippendorff's alpha)."""
+    found: dict[str, Json] = {}
+    for metric in metrics:
+        if not any(column.name.endswith(".range") for column in metric.columns):
+            continue
+        lists = [json.loads(row["evidence"]).get(metric.name, []) for row in view.scores(metric.hash)]
+        agreement = judge_agreement(lists)
+        found[metric.name] = {
+            "krippendorff_alpha": agreement.alpha,
+            "units": agreement.units,
+            "repeats": agreement.repeats,
+            "level": agreement.level,
+        }
+    return found
 
 
 def _columns(metrics: list[ScoredMetric]) -> list[Column]:

@@ -49,7 +49,9 @@ class _Shared:
             spec = resolve(name, self.options.judge_args)
             model = open_model(replace(spec, concurrency=self.options.judge_connections or spec.concurrency))
             limiter = self.limiters.limiter_for(model.endpoint, model.concurrency)
-            self._judges[name] = Caller(model, limiter, ledger=self.ledger, kind="judge")
+            self._judges[name] = Caller(
+                model, limiter, ledger=self.ledger, kind="judge", patience_s=self.options.patience_s
+            )
         return self._judges[name]
 
     async def aclose(self) -> None:
@@ -149,7 +151,8 @@ async def _run_one(
 ) -> Finished:
     model = planned.model
     limiter = shared.limiters.limiter_for(model.endpoint, model.concurrency)
-    caller = Caller(model, limiter, ledger=shared.ledger, on_event=log.call)
+    patience = shared.options.patience_s
+    caller = Caller(model, limiter, ledger=shared.ledger, on_event=log.call, patience_s=patience)
     pipeline = Pipeline(
         *(planned, caller, shared.sandbox(planned.plan.protocol, planned.plan.asking.rule.repair), progress),
         open_caller=shared.judge,

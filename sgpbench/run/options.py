@@ -38,6 +38,8 @@ class RunOptions:
     max_connections: Concurrency | None = None
     judge_connections: Concurrency | None = None
     budget_usd: float | None = None
+    patience_s: float = 900.0
+    """How long one request may keep failing before its sample is left for the next start."""
     device: str = "auto"
     runs_dir: Path = Path("runs")
     data_dir: Path | None = None

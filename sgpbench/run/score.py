@@ -127,7 +127,7 @@ class Scorer:
                 break
             cursor.row = stored.row
             taken += 1
-            key = score_key(stored.rendering, stored.outcome)
+            key = score_key(stored.rendering, stored.outcome, parsed=stored.program is not None)
             prompt = self._prompts.get(stored.prompt_id)
             if prompt is None or (stored.outcome is not Outcome.OK and "invalid" not in self.metric.needs):
                 continue
@@ -195,7 +195,8 @@ class Scorer:
             answers = [Failure(Outcome.SCORER_ERROR, f"{type(error).__name__}: {error}")] * wanted
         good: list[tuple[str, int, str, Score]] = []
         for drawing, answer in zip(drawings, answers, strict=False):
-            key = group_key or score_key(drawing.rendering_hash, drawing.outcome)
+            parsed = drawing.program is not None
+            key = group_key or score_key(drawing.rendering_hash, drawing.outcome, parsed=parsed)
             if isinstance(answer, Failure):
                 stored = self._store.add_failure("score", self.hash, drawing.prompt.id, drawing.sample, answer)
                 await asyncio.wrap_future(stored)

@@ -39,9 +39,11 @@ def text_free_path(folder: Path, key: str) -> Path:
     return folder / "renders" / key[:2] / f"{key}.notext.png"
 
 
-def score_key(rendering: str | None, outcome: Outcome) -> str:
-    """Under what a sample's score is kept: its rendering, or its outcome where it has none."""
-    return rendering if rendering is not None and outcome is Outcome.OK else f"outcome:{outcome}"
+def score_key(rendering: str | None, outcome: Outcome, *, parsed: bool) -> str:
+    """Under what a sample's score is kept: its rendering; where it has none, its outcome and whether its program parsed."""
+    if rendering is not None and outcome is Outcome.OK:
+        return rendering
+    return f"outcome:{outcome}:parsed" if parsed else f"outcome:{outcome}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,8 @@ class StoredSample:
 
 _SAMPLES = """
     SELECT c.id AS row, c.prompt_id, c.sample, c.finish_reason, c.program_hash, c.outcome AS extracted,
-           r.hash AS rendering, r.outcome AS rendered, r.program, r.flags, r.structure, r.text_free, r.message
+           r.hash AS rendering, r.outcome AS rendered, r.program, r.program IS NOT NULL AS parsed,
+           r.flags, r.structure, r.text_free, r.message
     FROM completions c LEFT JOIN renderings r ON r.program_hash = c.program_hash AND r.renderer = :renderer
     WHERE c.final
 """
@@ -185,6 +188,7 @@ class RunView:
         """Final samples without their texts: what statistics need."""
         query = """
             SELECT c.prompt_id, c.sample, c.outcome AS extracted, r.hash AS rendering, r.outcome AS rendered, r.flags,
+                   r.program IS NOT NULL AS parsed,
                    c.input_tokens, c.output_tokens, c.cost_usd, c.latency_s
             FROM completions c LEFT JOIN renderings r ON r.program_hash = c.program_hash AND r.renderer = :renderer
             WHERE c.final

@@ -75,7 +75,7 @@ def _outcome(row: sqlite3.Row) -> Outcome | None:
 
 def _key(row: sqlite3.Row) -> str | None:
     outcome = _outcome(row)
-    return score_key(row["rendering"], outcome) if outcome is not None else None
+    return score_key(row["rendering"], outcome, parsed=bool(row["parsed"])) if outcome is not None else None
 
 
 def sample_table(view: RunView, metrics: list[ScoredMetric]) -> pd.DataFrame:
