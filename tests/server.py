@@ -24,6 +24,15 @@ Fault = str
 status such as ``500``."""
 
 
+class HttpError(Exception):
+    """Raised by a ``reply`` to answer with a status and an error of its own."""
+
+    def __init__(self, status: int, error: Mapping[str, object]) -> None:
+        super().__init__(status)
+        self.status = status
+        self.error = error
+
+
 @dataclass
 class Behaviour:
     latency_s: float = 0.0
@@ -39,7 +48,7 @@ class Behaviour:
     """``n`` above this is overlooked, as some servers do."""
     error_message: str = "something went wrong"
     reply: Callable[[str, Mapping[str, object]], dict[str, object]] | None = None
-    """Builds the whole answer, from path and request body, instead of the server's own."""
+    """Builds the whole answer, from path and request body, instead of the server's own; may raise ``HttpError``."""
 
 
 @dataclass
@@ -141,7 +150,12 @@ class MisbehavingServer:
                 received.status = int(fault)
                 return await self._send(writer, received.status, self._error(received.path, received.status))
             received.status = 200
-            body = json.dumps(self._reply(received, fault)).encode()
+            try:
+                reply = self._reply(received, fault)
+            except HttpError as error:
+                received.status = error.status
+                return await self._send(writer, error.status, json.dumps({"error": error.error}).encode())
+            body = json.dumps(reply).encode()
             if fault in {"malformed", "html"}:
                 body = body[: len(body) // 2] if fault == "malformed" else b"<html>Bad gateway</html>"
             if fault in {"reset", "cut", "trickle"}:

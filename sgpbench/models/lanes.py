@@ -7,7 +7,9 @@ that it looks like: it builds the requests, the lanes send them.
 
 from __future__ import annotations
 
+import functools
 import itertools
+import ssl
 from collections.abc import Mapping
 
 import httpx2
@@ -16,6 +18,12 @@ __all__ = ["LaneClient"]
 
 _LANES = 24
 _CONNECT_S = 15.0
+
+
+@functools.cache
+def _certificates() -> ssl.SSLContext:
+    """The trusted certificates; reading them takes longer than all else about opening a client."""
+    return httpx2.create_ssl_context()
 
 
 class LaneClient(httpx2.AsyncClient):
@@ -27,7 +35,7 @@ class LaneClient(httpx2.AsyncClient):
     def __init__(self, timeout_s: float | None, query: Mapping[str, str], *, lanes: int = _LANES) -> None:
         timeout = httpx2.Timeout(timeout_s, connect=_CONNECT_S)
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
-        certificates = httpx2.create_ssl_context()
+        certificates = _certificates()
         super().__init__(verify=certificates, timeout=timeout, limits=limits, follow_redirects=True, params=dict(query))
         self._lanes = [
             httpx2.AsyncClient(verify=certificates, timeout=timeout, limits=limits, follow_redirects=True)
