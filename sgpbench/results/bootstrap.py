@@ -2,7 +2,7 @@
 
 Why not the usual cluster bootstrap. In ``comp`` one text stands 141 times among 3,200 prompts, and a handful of such
 texts carry most of the variance of a mean. Drawing whole clusters, sizes and all, estimates that variance from a handful
-of squares, and its 95 % interval covers 75 to 85 %. Here the sizes stay where they are and only what is exchangeable is
+of squares: its 95 % interval covers 72 to 95 % there. Here the sizes stay where they are and only what is exchangeable is
 resampled:
 
 1. Every cluster has a random effect, every prompt a random part of its own; ``effect_share`` finds the share of the
@@ -15,7 +15,9 @@ resampled:
    to rest on few clusters the interval becomes symmetric: which way the few are skewed cannot be learnt from the few.
 
 Sources: Carpenter, Goldstein, Rasbash 2003 (resampling residuals of random effects); Davison and Hinkley 1997, 3.8;
-Hesterberg 2015 (Student's factor for percentile intervals). Coverage is measured in ``benchmarks/coverage.py``.
+Hesterberg 2015 (Student's factor for percentile intervals). Measured by ``benchmarks/coverage.py`` (2,000 simulations,
+five kinds of scores, six shares): 93.3 to 96.4 % with the clusters of ``comp``. The category ``implicit`` alone, where one
+text is 35 % of the weight, has 89.5 to 100 %: no method can learn from one text how much such texts vary.
 """
 
 from __future__ import annotations
