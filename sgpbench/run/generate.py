@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
-from sgpbench.errors import BudgetReached, ModelError, SgpbenchError, StoreError, TransientError
+from sgpbench.errors import BudgetReached, ModelError, ModelUnavailable, SgpbenchError, StoreError, TransientError
 from sgpbench.models.calls import Caller
 from sgpbench.models.interface import Model
 from sgpbench.protocol import GenerationRule, canonical_hash
@@ -162,6 +162,10 @@ class Generator:
             except (ModelError, StoreError) as error:
                 # Not raised here: that would cancel the other workers, whose answers are paid for and on their way.
                 self._fatal = self._fatal or error
+                self.stop()
+            except Exception as error:  # noqa: BLE001 - an adapter's fault must name the adapter, and take nothing else down
+                name = self._caller.model.name
+                self._fatal = self._fatal or ModelUnavailable(f"{name} failed with {type(error).__name__}: {error}.")
                 self.stop()
 
     async def _ask(self, todo: Todo) -> None:
