@@ -186,17 +186,19 @@ class Engine:
         seen = self._each_readable(
             spec, read, model.preprocessing, lambda part: list(model.look(torch.stack(list(part))))
         )
-        pairs = [
-            (i, j) for i, view in enumerate(seen) if not isinstance(view, Unreadable) for j in range(len(asked[i]))
-        ]
-        # Questions of like length stand together, so that little is padded.
-        pairs.sort(key=lambda pair: model.tokens(asked[pair[0]][pair[1]]))
+        groups: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        for i, view in enumerate(seen):
+            if not isinstance(view, Unreadable):
+                for j, question in enumerate(asked[i]):
+                    groups[model.tokens(question)].append((i, j))
 
         def answer(part: Sequence[tuple[int, int]]) -> list[str]:
             views = torch.stack([view for i, _ in part if isinstance(view := seen[i], torch.Tensor)])
             return model.answer(views, [asked[i][j] for i, j in part])
 
-        said = dict(zip(pairs, self._in_batches(f"{spec.key} questions", pairs, answer), strict=True))
+        said: dict[tuple[int, int], str] = {}
+        for pairs in groups.values():
+            said.update(zip(pairs, self._in_batches(f"{spec.key} questions", pairs, answer), strict=True))
         return tuple(
             view if isinstance(view, Unreadable) else tuple(said[i, j] for j in range(len(asked[i])))
             for i, view in enumerate(seen)

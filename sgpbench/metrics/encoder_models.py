@@ -167,14 +167,17 @@ class Answering:
         return seen
 
     def tokens(self, question: str) -> int:
-        """How long a question is; questions of like length are best asked together."""
-        return len(self._tokenizer(question)["input_ids"])
+        """How many tokens a question has."""
+        return len(self._tokenizer(question, truncation=True, max_length=self._limit)["input_ids"])
 
     def answer(self, seen: torch.Tensor, questions: Sequence[str]) -> list[str]:
-        """One answer per question; ``seen`` holds a row for each. Padding is masked all the way through."""
-        tokens = self._tokenizer(
-            list(questions), padding=True, truncation=True, max_length=self._limit, return_tensors="pt"
-        ).to(self._device)
+        """One answer per question; ``seen`` holds a row for each.
+
+        All questions must have the same number of tokens: transformers 5 lets the answer look at padding.
+        """
+        tokens = self._tokenizer(list(questions), truncation=True, max_length=self._limit, return_tensors="pt").to(
+            self._device
+        )
         patches = torch.ones(seen.shape[:2], dtype=torch.long, device=self._device)
         understood = self._model.text_encoder(
             input_ids=tokens["input_ids"],
