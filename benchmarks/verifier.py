@@ -84,10 +84,9 @@ def faulty_cases(seed: int, number: int) -> Iterator[Case]:
     made = 0
     for name, category, scene in scenes(seed + 500_000):
         rng = Random(f"faulty {name}")
-        near = made % 2 == 0
         kinds = sorted(possible_faults(scene), key=lambda kind: (counts[kind], kind))
         for kind in kinds[:3]:
-            found = with_fault(scene, kind, near, rng)
+            found = with_fault(scene, kind, counts[kind] % 2 == 0, rng)
             if found is not None:
                 break
         else:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
+from PIL import ImageColor
+
 from verifier_drawings.outlines import Item
 from verifier_drawings.palette import FULL, SHADES, TINTS
 from verifier_drawings.sampler import Plan
@@ -107,7 +109,9 @@ def _drawn(
 def _paint(item: Item, fill: str, number: int, style: _Style, definitions: list[str]) -> str:
     if style.shading == "flat":
         return fill
-    light = f'<stop offset="0" stop-color="{fill}"/><stop offset="1" stop-color="{fill}" stop-opacity="0.88"/>'
+    rgb = ImageColor.getrgb(fill)
+    ends = [f"rgb({','.join(str(round(c + (edge - c) * 0.1)) for c in rgb)})" for edge in (255, 0)]
+    light = f'<stop offset="0" stop-color="{ends[0]}"/><stop offset="1" stop-color="{ends[1]}"/>'
     if style.shading == "linear":
         definitions.append(f'<linearGradient id="g{number}" x2="0.3" y2="1">{light}</linearGradient>')
     else:

@@ -15,10 +15,11 @@ import numpy.typing as npt
 
 from sgpbench.metrics.shapes.polygons import polygons_around
 
-__all__ = ["ELLIPSE_FROM", "RECTANGLE_FROM", "ROUND_TO", "SQUARE_TO", "Figure", "classify"]
+__all__ = ["ELLIPSE_FROM", "RECTANGLE_FROM", "ROUND_TO", "SHAPES", "SQUARE_TO", "Figure", "classify"]
 
 Points = npt.NDArray[np.float32]
 
+SHAPES = frozenset({"circle", "square", "triangle", "rectangle", "ellipse", "pentagon", "hexagon", "star"})
 ROUND_TO = 1.12
 """Longest axis over shortest, up to which a round shape is a circle."""
 ELLIPSE_FROM = 1.33

@@ -18,19 +18,19 @@ _SMALL = 110
 Points = npt.NDArray[np.float32]
 
 
-def silhouette(canvas: Canvas, index: int, *, alone: bool) -> Points:
-    """A part's outer boundary, ``(n, 2)``; where nothing touches it, its outline is a part of it.
+def silhouette(canvas: Canvas, index: int, ground: int | None) -> Points:
+    """A part's outer boundary, ``(n, 2)``; where only one thing surrounds it (``ground``), its outline is a part of it.
 
-    How much of an edge pixel is covered follows from its colour, between the background's and the part's.
+    How much of an edge pixel is covered follows from its colour, between the ground's and the part's.
     """
     part = canvas.parts[index]
-    if not alone:
+    if ground is None:
         return part.contour.astype(np.float32)
     height, width = canvas.owner.shape
     left, top = max(0, part.box[0] - _MARGIN), max(0, part.box[1] - _MARGIN)
     right, bottom = min(width, part.box[2] + _MARGIN), min(height, part.box[3] + _MARGIN)
     owner = canvas.owner[top:bottom, left:right]
-    own, empty = owner == index + 1, owner == 0
+    own, empty = owner == index + 1, owner == ground
     if not empty.any():
         return part.contour.astype(np.float32)
     crop = canvas.pixels[top:bottom, left:right]
@@ -43,7 +43,7 @@ def silhouette(canvas: Canvas, index: int, *, alone: bool) -> Points:
     cv2.drawContours(filled, [part.contour - shift], -1, 255, cv2.FILLED)
     # Shading and highlights of the shape itself count as covered, whatever their colour; neighbours do not count.
     cover[cv2.erode(filled, np.ones((3, 3), np.uint8)) > 0] = 1.0
-    cover[(owner != index + 1) & (owner > 0) & (filled == 0)] = 0.0
+    cover[(owner != index + 1) & (owner >= 0) & (filled == 0)] = 0.0
     times = 4 if max(right - left, bottom - top) <= _SMALL + 2 * _MARGIN else 1
     fine = cover.astype(np.float32)
     if times > 1:

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sgpbench.metrics.shapes.geometry import Figure, classify
+from sgpbench.metrics.shapes.geometry import SHAPES, Figure, classify
 from sgpbench.metrics.shapes.occlusion import Hidden, complete
-from sgpbench.metrics.shapes.scene import ShapeName
-from sgpbench.metrics.shapes.segment import Canvas, Part
+from sgpbench.metrics.shapes.parts import Part
+from sgpbench.metrics.shapes.segment import Canvas
 from sgpbench.metrics.shapes.silhouettes import silhouette
 
 __all__ = ["Thing", "Things", "find_things"]
@@ -23,8 +23,6 @@ _HOLLOW = 0.12
 """Largest share of a shape that may show the background: a highlight, not a hole."""
 _LONG = 0.2
 """Length of a contact, over the root of the smaller area, from which it is more than a touch at a point."""
-
-_SHAPES = frozenset(ShapeName.__args__)  # type: ignore[attr-defined]
 
 
 @dataclass(slots=True)
@@ -43,7 +41,7 @@ class Thing:
     @property
     def whole(self) -> bool:
         """Whether what is visible is one of the eight shapes by itself."""
-        return self.figure.shape in _SHAPES
+        return self.figure.shape in SHAPES
 
     def as_shape(self, shape: str) -> Figure | None:
         """Its figure as that shape: as seen, or completed under what covers it; ``None`` where it is not one."""
@@ -114,7 +112,7 @@ def find_things(canvas: Canvas) -> Things:
     }
     things = []
     for index, part in enumerate(parts):
-        contour = silhouette(canvas, index, alone=not any(index in pair for pair in touching))
+        contour = silhouette(canvas, index, _ground(touching, index))
         figure = classify(contour) if part.hollow <= _HOLLOW else Figure("hollow shape", contour)
         things.append(Thing(index, (index,), part.color, figure))
     for thing in things:
@@ -127,6 +125,21 @@ def find_things(canvas: Canvas) -> Things:
         if np.count_nonzero(on_line) >= _LONG * np.sqrt(min(parts[i].area, parts[j].area))
     }
     return Things(canvas, tuple(things), frozenset(contacts), touching)
+
+
+def _ground(touching: Mapping[tuple[int, int], npt.NDArray[np.bool_]], index: int) -> int | None:
+    """What all of a part's boundary borders on: 0 for the background, a part's number for what it lies in, or ``None``.
+
+    Parts are numbered as in ``Canvas.owner``: from 1.
+    """
+    along = {other: on_line for (one, other), on_line in touching.items() if one == index}
+    within = {one for one, other in touching if other == index} - along.keys()
+    if not along:
+        return 0 if not within else None
+    if len(along) == 1:
+        ((other, on_line),) = along.items()
+        return other + 1 if on_line.mean() >= 0.97 else None
+    return None
 
 
 def _contact(canvas: Canvas, index: int, other: int) -> npt.NDArray[np.bool_] | None:
