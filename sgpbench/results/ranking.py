@@ -16,7 +16,7 @@ import numpy.typing as npt
 from sgpbench.results.bootstrap import Design, Floats
 from sgpbench.results.paired import holm, resolve_tails, sign_flip_patterns
 
-__all__ = ["Pairwise", "Rank", "compare_all", "ranks"]
+__all__ = ["Pairwise", "Rank", "compare_all", "ranks", "ranks_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +121,11 @@ def ranks(
 ) -> tuple[Rank, ...]:
     """The rank and rank interval of each model, in the order of the rows of ``values``: (models, prompts)."""
     pairs = compare_all(values, weights, clusters, resamples=resamples, seed=seed)
+    return ranks_of(pairs, higher_is_better=higher_is_better, level=level)
+
+
+def ranks_of(pairs: Pairwise, *, higher_is_better: bool = True, level: float = 0.05) -> tuple[Rank, ...]:
+    """The same from comparisons that are already made, in their order."""
     decided = pairs.adjusted < level
     gap = np.where(np.isnan(pairs.difference), 0.0, pairs.difference if higher_is_better else -pairs.difference)
     better = (decided & (gap < 0)).sum(axis=1)
