@@ -123,8 +123,10 @@ def _metrics(data_dir: Path | None) -> list[Check]:
             metric = open_metric(name, context)
             asyncio.run(metric.aclose())
             checks.append(Check("Metrics", name, True, "ready"))
-        except MetricUnavailable as error:
-            checks.append(Check("Metrics", name, False, error.message, error.remedy))
+        except MetricUnavailable:
+            checks.append(
+                Check("Metrics", name, False, "weights or packages are missing.", f"sgpbench metrics show {name}")
+            )
         except SgpbenchError as error:
             checks.append(Check("Metrics", name, False, str(error)))
     return checks
