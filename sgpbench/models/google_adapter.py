@@ -170,12 +170,15 @@ class GoogleModel:
             chosen = self._rules.choose(request, seed_bits=_SEED_BITS)
             self._open_client()  # Importing the SDK is no part of the latency.
             started = time.perf_counter()
+            body, failure = "", None
             try:
                 body = await self._post(request, chosen)
             except APIError as error:
                 if self._may_ask_again(error, chosen, several=len(request.seeds) > 1):
                     continue
-                raise self._failure(error) from None
+                failure = self._failure(error)
+            if failure is not None:  # Raised here, so that the SDK's error, which may quote a key, is not its context.
+                raise failure
             completions = self._read(body, len(request.seeds))
             if len(completions) > 1:
                 self._seen_several = True
@@ -221,6 +224,7 @@ class GoogleModel:
             settings |= given
         config: GenerateContentConfigDict = {
             "should_return_http_response": True,
+            "automatic_function_calling": {"disable": True},
             "http_options": {"extra_body": {**body, "generationConfig": settings}},
         }
         system = [message for message in request.messages if message.role == "system"]

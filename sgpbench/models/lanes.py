@@ -8,7 +8,6 @@ that it looks like: it builds the requests, the lanes send them.
 from __future__ import annotations
 
 import functools
-import itertools
 import ssl
 from collections.abc import Mapping
 
@@ -17,6 +16,8 @@ import httpx2
 __all__ = ["LaneClient"]
 
 _LANES = 24
+_FULL = 8
+"""Requests a lane takes while others are free; beyond 192 in flight they take more."""
 _CONNECT_S = 15.0
 
 
@@ -27,7 +28,7 @@ def _certificates() -> ssl.SSLContext:
 
 
 class LaneClient(httpx2.AsyncClient):
-    """Sends through one of its lanes after the other; the number of connections is bounded by the caller alone.
+    """Sends through lanes of a few connections each; the number of requests is bounded by the caller alone.
 
     ``timeout_s`` is the longest time between two bytes.
     """
@@ -41,7 +42,7 @@ class LaneClient(httpx2.AsyncClient):
             httpx2.AsyncClient(verify=certificates, timeout=timeout, limits=limits, follow_redirects=True)
             for _ in range(lanes)
         ]
-        self._next = itertools.cycle(self._lanes)
+        self._busy = [0] * lanes
 
     async def send(
         self,
@@ -51,9 +52,15 @@ class LaneClient(httpx2.AsyncClient):
         auth: httpx2._types.AuthTypes | httpx2._client.UseClientDefault | None = httpx2.USE_CLIENT_DEFAULT,
         follow_redirects: bool | httpx2._client.UseClientDefault = httpx2.USE_CLIENT_DEFAULT,
     ) -> httpx2.Response:
-        """Sends through the next lane."""
-        lane = next(self._next)
-        return await lane.send(request, stream=stream, auth=auth, follow_redirects=follow_redirects)
+        """Sends through the first lane that is not full, so that few requests share few connections."""
+        index = next((index for index, busy in enumerate(self._busy) if busy < _FULL), None)
+        if index is None:
+            index = self._busy.index(min(self._busy))
+        self._busy[index] += 1
+        try:
+            return await self._lanes[index].send(request, stream=stream, auth=auth, follow_redirects=follow_redirects)
+        finally:
+            self._busy[index] -= 1
 
     async def aclose(self) -> None:
         """Closes all lanes."""
