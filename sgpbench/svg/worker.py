@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from PIL import Image
+from PIL import Image, WebPImagePlugin  # noqa: F401 - WebP is not among those that Pillow loads first
 
 from sgpbench.errors import RendererError
 from sgpbench.records import Outcome
@@ -36,8 +36,9 @@ __all__ = ["main"]
 
 _STACK_BYTES = 256 * 1024 * 1024
 _COMPRESSION = 3
-_WARM_UP = (  # draws; does not
-    '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><text y="8" font-family="Arial" fill="red">A</text>'
+# The first must be drawn, and is flat to cost little; the second cannot be.
+_WARM_UP = (
+    '<svg xmlns="http://www.w3.org/2000/svg" width="90" height="2"><text y="2" font-family="Arial" fill="red">A</text>'
     '<image width="1" height="1" href="data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42m'
     'NkYAAAAAYAAjCB0C8AAAAASUVORK5CYII="/></svg>',
     "<svg><g></svg>",
@@ -79,7 +80,6 @@ def main() -> None:
     # Pictures are only ever decoded here, where memory is limited anyway.
     Image.MAX_IMAGE_PIXELS = None
     Image.preinit()
-    Image.init()
     drawn = [_draw(program, renderer, settings.repair, None) for program in _WARM_UP]
     if drawn[0]["outcome"] != Outcome.OK:
         # A renderer that fails here would fail all drawings, and models would be blamed for it.
