@@ -82,7 +82,8 @@ async def render_pending(
                         continue
                     started.add(key)
                     outcome = view.rendered(key)
-                    if outcome is not None and (outcome is not Outcome.OK or render_path(store.folder, key).exists()):
+                    drawn = outcome is not Outcome.OK or render_path(store.folder, key).exists()
+                    if outcome is not None and not outcome.is_ours and drawn:
                         rendered(outcome)
                         continue
                     await places.acquire()

@@ -20,7 +20,6 @@ _PACKAGES = (
         "resvg-py",
         "cairosvg",
         "lxml",
-        "pebble",
         "numpy",
         "scipy",
         "pandas",

@@ -48,7 +48,7 @@ def run_status(view: RunView) -> RunStatus:
         answered += 1
         if Outcome(row["extracted"]) is not Outcome.OK:
             continue
-        if row["rendered"] is None:
+        if row["rendered"] is None or Outcome(row["rendered"]).is_ours:
             rendering += 1
         elif Outcome(row["rendered"]) is Outcome.OK:
             groups.setdefault(row["prompt_id"], []).append(row["rendering"])

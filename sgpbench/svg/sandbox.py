@@ -42,7 +42,7 @@ class Rendered:
     """What became of one program."""
 
     outcome: Outcome
-    """``ok``, ``render_error``, ``render_timeout`` or ``render_crash``."""
+    """``ok``, ``render_error``, ``render_timeout``, ``render_crash``; or ``scorer_error``, a fault of our own code."""
     program: str | None = None
     """As rendered, after repair and cleaning; ``None`` where it could not be parsed."""
     png: bytes | None = None

@@ -122,6 +122,8 @@ def _draw(program: str, renderer: Renderer, repair: Repair, pipe: Pipe | None) -
         outcome, message, facts = Outcome.RENDER_CRASH, str(error), {}
     except MemoryError:
         outcome, message, facts = Outcome.RENDER_CRASH, "no memory left", {}
+    except Exception as error:  # noqa: BLE001 - a fault of our own code must not be counted against a model
+        outcome, message, facts = Outcome.SCORER_ERROR, f"a fault of sgpbench: {type(error).__name__}: {error}", {}
     return {"outcome": outcome, "message": message, "seconds": time.perf_counter() - started, **facts}
 
 
