@@ -6,12 +6,14 @@ float32 of length 1.
 
 from __future__ import annotations
 
+import pickle
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 import torch
+from safetensors import SafetensorError
 from torch.nn import functional
 
 from sgpbench.metrics.encoding import EncoderError, EncoderSpec
@@ -21,6 +23,19 @@ __all__ = ["Answering", "LoadedModel", "TowersForImages", "TowersForTexts", "loa
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 _MOST_ANSWER_TOKENS = 20
+_LOADING_ERRORS = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    ImportError,
+    SafetensorError,
+    pickle.UnpicklingError,
+)
+"""What the libraries raise over files that are damaged, cut short, or of another model."""
 
 
 class TowersForImages(Protocol):
@@ -220,7 +235,7 @@ def load_model(spec: EncoderSpec, device: torch.device) -> LoadedModel:
         return kinds[spec.family](spec, device)
     except torch.OutOfMemoryError:
         raise
-    except (OSError, RuntimeError, ValueError, KeyError, ImportError) as error:
+    except _LOADING_ERRORS as error:
         words = str(error).strip().splitlines()
         raise EncoderError(
             f"The weights {spec.file} do not load: {type(error).__name__}: {words[0] if words else ''}"

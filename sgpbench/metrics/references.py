@@ -68,7 +68,7 @@ class ReferencePictures:
     def _keep(self, program: str, future: Future[Rendered]) -> Unreadable | None:
         rendered = future.result()
         if rendered.png is None:
-            return Unreadable(f"the reference program does not render: {rendered.outcome}")
+            return Unreadable(f"the reference program does not render: {rendered.message or rendered.outcome}")
         self._folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=self._folder, delete=False) as stream:
             stream.write(rendered.png)

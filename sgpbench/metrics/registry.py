@@ -47,9 +47,9 @@ class BuiltIn:
 _DINOV2 = ("dinov2-small", "dinov2-base", "dinov2-large", "dinov2-giant")
 
 _BUILT_IN = (
-    BuiltIn("validity", "sgpbench.metrics.validity:open_validity", "1", "share of samples that gave a drawing"),
+    BuiltIn("validity", "sgpbench.metrics.validity:open_validity", "1", "share of samples with a drawing"),
     BuiltIn("structure", "sgpbench.metrics.structure:open_structure", "1", "how the programs are built"),
-    BuiltIn("shapes", "sgpbench.metrics.shapes:open_shapes", "1", "constraints met, exactly, from pixels"),
+    BuiltIn("shapes", "sgpbench.metrics.shapes:open_shapes", "1", "constraints met, from pixels"),
     BuiltIn(
         "clip",
         "sgpbench.metrics.clip:open_clip",
@@ -74,7 +74,7 @@ _BUILT_IN = (
         "vqa",
         "sgpbench.metrics.vqa:open_vqa",
         "1",
-        "questions about the drawing, answered",
+        "questions about the drawing",
         ("blip-large", "blip-base", "MODEL"),
         ("blip-large", "all-mpnet-base-v2"),
     ),
@@ -82,11 +82,11 @@ _BUILT_IN = (
         "diversity",
         "sgpbench.metrics.diversity:open_diversity",
         "1",
-        "how far a prompt's drawings differ",
+        "how a prompt's drawings differ",
         ("fast", "bf16"),
         _DINOV2,
     ),
-    BuiltIn("judge", "sgpbench.metrics.judge:open_judge", "1", "rubrics, read by a model that sees", ("MODEL",)),
+    BuiltIn("judge", "sgpbench.metrics.judge:open_judge", "1", "rubrics, by a model that sees", ("MODEL",)),
 )
 BUILT_IN = {built_in.name: built_in for built_in in _BUILT_IN}
 
