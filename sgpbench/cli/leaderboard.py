@@ -1,0 +1,75 @@
+"""``sgpbench leaderboard``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True)
+
+_Results = Annotated[Path, typer.Option(help="The folder of published results.")]
+_Out = Annotated[Path, typer.Option(help="The folder of the site.")]
+_Data = Annotated[Path | None, typer.Option(help="Where the data sets are, for captions.")]
+
+
+@app.command()
+def build(
+    results: _Results = Path("results"),
+    out: _Out = Path("site"),
+    data_dir: _Data = None,
+    gallery_prompts: Annotated[int, typer.Option(min=1, help="Prompts per task in the gallery.")] = 200,
+    programs: Annotated[bool, typer.Option(help="Have the programs' text in the gallery.")] = True,
+    address: Annotated[
+        str | None, typer.Option(help="Where the site will be served (https), for feed and social cards.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")] = False,
+) -> None:
+    """Build the leaderboard: static files that work from a web server and from a folder alike."""
+    from sgpbench.errors import UsageError
+    from sgpbench.leaderboard.build import Options, build_site
+    from sgpbench.leaderboard.naming import safe_link
+
+    if address is not None and safe_link(address) is None:
+        raise UsageError(f"--address takes an https address, not '{address}'.")
+    report = build_site(
+        results, out, Options(data=data_dir, gallery_prompts=gallery_prompts, programs=programs, address=address)
+    )
+    for warning in report.warnings:
+        print(f"sgpbench: {warning}", file=sys.stderr)
+    if json:
+        import json as json_module
+
+        document = {
+            "folder": str(report.folder),
+            "results": report.results,
+            "pages": report.pages,
+            "files": report.files,
+            "bytes": report.bytes,
+            "changed": report.changed,
+            "rendered": report.rendered,
+            "seconds": {step: round(seconds, 3) for step, seconds in report.seconds.items()},
+            "warnings": list(report.warnings),
+        }
+        print(json_module.dumps(document, ensure_ascii=False))
+        return
+    print(
+        f"{report.folder / 'index.html'}: {report.results} results, {report.pages} pages, {report.files} files, "
+        f"{report.bytes / 1e6:,.1f} MB in {sum(report.seconds.values()):.1f} s "
+        f"({report.changed} files changed, {report.rendered} drawings rendered)"
+    )
+
+
+@app.command()
+def serve(
+    out: _Out = Path("site"),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free port.")] = 8000,
+) -> None:
+    """Serve a built site on this machine, for a look."""
+    from sgpbench.leaderboard.serve import serve_site
+
+    serve_site(out, port)

@@ -1,0 +1,114 @@
+"""Small pictures of drawings, rendered again from the evidence's programs in the sandbox, and kept by what decides them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sgpbench.errors import RendererError, SgpbenchError
+from sgpbench.protocol import canonical_hash, load_protocol
+from sgpbench.svg.sandbox import Rendered, Sandbox
+
+__all__ = ["SIDE", "Thumbnails"]
+
+SIDE = 192
+"""Longer side in pixels: shown at half of it or less, so that it is sharp on fine screens too."""
+_QUALITY = 82
+_FORMAT = f"webp {SIDE} {_QUALITY} 1"
+_IN_FLIGHT = 64
+
+
+class Thumbnails:
+    """Makes and keeps thumbnails as WebP. One sandbox per renderer and repair, started when its first result asks.
+
+    Args:
+        cache: the folder they are kept in, by hash.
+    """
+
+    def __init__(self, cache: Path) -> None:
+        self.cache = cache
+        self.rendered = 0
+        self._sandboxes: dict[str, tuple[Sandbox, str]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for sandbox, _ in self._sandboxes.values():
+            sandbox.close() if kind is None else sandbox.abandon()
+
+    def identity(self, protocol: str, task: str) -> str:
+        """Hash of all that decides the pictures of a task under a protocol.
+
+        Raises:
+            RendererError: the protocol is not known here, or its renderer is missing.
+        """
+        return self._sandbox(protocol, task)[1]
+
+    def pictures(self, protocol: str, task: str, programs: Iterable[tuple[str, str]]) -> Mapping[str, str | None]:
+        """Name → the picture's hash, for (name, program) pairs; ``None`` for a program that gives no picture.
+
+        Raises:
+            RendererError: see ``identity``.
+        """
+        sandbox, identity = self._sandbox(protocol, task)
+        found: dict[str, str | None] = {}
+        waiting: list[tuple[str, str, Future[Rendered]]] = []
+        for name, program in programs:
+            digest = hashlib.sha256(f"{identity}\0{_FORMAT}\0{program}".encode("utf-8", "replace")).hexdigest()[:24]
+            if self.path(digest).is_file():
+                found[name] = digest
+                continue
+            waiting.append((name, digest, sandbox.submit(program)))
+            if len(waiting) >= _IN_FLIGHT:
+                found.update(self._kept(*waiting.pop(0)))
+        for one in waiting:
+            found.update(self._kept(*one))
+        return found
+
+    def path(self, digest: str) -> Path:
+        """Where a picture is kept."""
+        return self.cache / digest[:2] / f"{digest}.webp"
+
+    def _kept(self, name: str, digest: str, future: Future[Rendered]) -> dict[str, str | None]:
+        png = future.result().png
+        if png is None:
+            return {name: None}
+        target = self.path(digest)
+        if not target.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary = target.with_name(f"{target.name}.{os.getpid()}.part")
+            temporary.write_bytes(_small(png))
+            temporary.replace(target)
+            self.rendered += 1
+        return {name: digest}
+
+    def _sandbox(self, protocol: str, task: str) -> tuple[Sandbox, str]:
+        try:
+            known = load_protocol(protocol)
+        except SgpbenchError as error:
+            raise RendererError(f"Its drawings are not shown: {error}") from None
+        rule, repair = known.scoring.renderer, known.generation.rule(task).repair
+        key = canonical_hash([rule.model_dump(mode="json"), repair])
+        if key not in self._sandboxes:
+            sandbox = Sandbox(rule, repair)
+            self._sandboxes[key] = (sandbox, canonical_hash(dict(sandbox.identity), 32))
+        return self._sandboxes[key]
+
+
+def _small(png: bytes) -> bytes:
+    from PIL import Image
+
+    with Image.open(io.BytesIO(png)) as picture:
+        picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+        buffer = io.BytesIO()
+        picture.convert("RGB").save(buffer, "WEBP", quality=_QUALITY, method=4)
+    return buffer.getvalue()
