@@ -242,7 +242,7 @@ def _together(kind: str, first: Item, second: Item, fault: Fault | None) -> bool
                 inside_polygon(dense(first.points), second.points).all()
                 and not inside_polygon(second.points, first.points).any()
             )
-            return bool(within and distance_to_edge(dense(first.points), second.points).min() >= 5.0)
+            return bool(within and distance_to_edge(dense(first.points), second.points).min() >= 9.0)
         return 0.6 <= mine <= 0.85 if fault.near else clearance(first, second) >= GAP
     if fault is None:
         return 0.08 <= max(mine, its) <= 0.36

@@ -28,6 +28,8 @@ SQUARE_TO = 1.14
 RECTANGLE_FROM = 1.33
 _ROUNDNESS = 0.0195
 """Largest deviation of the radius (standard deviation over mean): a regular octagon has 0.025, a 12-gon 0.011."""
+_PIXEL_NOISE = 0.08
+"""What edges that are stepped add to it, in pixels."""
 _CONVEX = 0.95
 """Least share of the hull that a convex shape fills."""
 _FILLS = {3: 0.935, 4: 0.95, 5: 0.95, 6: 0.95, 7: 0.97, 8: 0.97}
@@ -63,8 +65,8 @@ def _shape(contour: Points) -> str:
         return "line"
     if area < _CONVEX * hull_area:
         return _star(contour, hull, area)
-    roundness, stretch = _roundness(contour)
-    if roundness <= _ROUNDNESS:
+    roundness, stretch, radius = _roundness(contour)
+    if roundness <= _ROUNDNESS + _PIXEL_NOISE / radius:
         if stretch <= ROUND_TO:
             return "circle"
         return "ellipse" if stretch >= ELLIPSE_FROM else f"oval {stretch:.2f}:1"
@@ -79,8 +81,8 @@ def _area(polygon: npt.NDArray[np.float64]) -> float:
     return float(abs(cv2.contourArea(polygon.astype(np.float32))))
 
 
-def _roundness(contour: Points) -> tuple[float, float]:
-    """Deviation of the radius once the second moments are made round, and the ratio of the axes."""
+def _roundness(contour: Points) -> tuple[float, float, float]:
+    """Deviation of the radius once the second moments are made round, the ratio of the axes, and the shorter radius."""
     moments = cv2.moments(contour)
     area = moments["m00"]
     centre = np.array([moments["m10"], moments["m01"]]) / area
@@ -92,7 +94,7 @@ def _roundness(contour: Points) -> tuple[float, float]:
     radius = np.hypot(*(((contour - centre) @ vectors) / axes).T)
     mean = np.average(radius, weights=steps)
     deviation = np.sqrt(np.average((radius - mean) ** 2, weights=steps))
-    return float(deviation / mean), float(axes[1] / axes[0])
+    return float(deviation / mean), float(axes[1] / axes[0]), float(axes[0])
 
 
 def _sides_and_angles(polygon: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

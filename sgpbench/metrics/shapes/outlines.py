@@ -18,8 +18,10 @@ _THIN = 13.0
 """Widest outline that is seen as the rim of a shape, not as a thing of its own (2.5 % of the canvas)."""
 _FOLLOWED = 0.4
 """Share of a shape's boundary that lines of one colour must follow to be its outline."""
-_HAIRLINE = 5.5
+_HAIRLINE = 7.0
 """Lines up to this wide come in fragments; each of them need only touch a shape along most of its length."""
+_MITER = 22
+"""How far the mitred tip of an outline may reach beyond a star's tip."""
 _NEAR = 5
 """Pixels between a shape and an outline that touches it."""
 _RING = 60
@@ -58,7 +60,7 @@ def strays(
         mask = (blobs[box[1] : box[3], box[0] : box[2]] == index).astype(np.uint8) * 255
         color = NAMES[int(np.bincount(names[box[1] : box[3], box[0] : box[2]][mask > 0]).argmax())]
         blob = part_of(mask, box, color, empty)
-        if not (_touches(blob, parts) and _near_share(blob, parts, _THIN) >= 0.97):  # else it is a bit of an outline
+        if not (_touches(blob, parts) and _near_share(blob, parts, _MITER) >= 0.97):  # else it is a bit of an outline
             found.append(blob)
     return found
 
@@ -69,7 +71,7 @@ def _touches(blob: Part, parts: Sequence[Part]) -> bool:
 
 
 def _is_thin(part: Part) -> bool:
-    """A stroke: nowhere wider than an outline may be, and much longer than wide."""
+    """A stroke, or a bit of one: nowhere wider than an outline may be, and much longer than wide unless very thin."""
     left, top, right, bottom = part.box
     width, height = right - left - 4, bottom - top - 4
     pixels = int(np.count_nonzero(part.mask))
@@ -80,7 +82,7 @@ def _is_thin(part: Part) -> bool:
 
 def _is_long(mask: Mask, pixels: int) -> bool:
     wide = thickness(mask)
-    return bool(wide <= _THIN and wide * wide * 6 < pixels)
+    return bool(wide <= _HAIRLINE or (wide <= _THIN and wide * wide * 6 < pixels))
 
 
 def _marks(thin: Sequence[Part], solid: Sequence[Part]) -> list[Part]:
@@ -110,9 +112,20 @@ def _is_followed(part: Part, lines: Sequence[Part]) -> bool:
     near = np.zeros((bottom - top, right - left), np.uint8)
     for line in lines:
         if meet(part, line, 8):
-            cv2.drawContours(near, [line.contour - np.array([left, top], np.int32)], -1, 255, 2 * _NEAR)
+            _paste(line, near, left, top)
+    near = np.asarray(cv2.dilate(near, np.ones((2 * _NEAR - 1, 2 * _NEAR - 1), np.uint8)), np.uint8)
     x, y = part.contour.T
     return bool((near[y - top, x - left] > 0).mean() >= _FOLLOWED)
+
+
+def _paste(part: Part, onto: Mask, left: int, top: int) -> None:
+    """Sets a part's pixels in a picture whose corner is at ``left``, ``top``; what lies outside is left out."""
+    x0, y0 = max(part.box[0], left), max(part.box[1], top)
+    x1, y1 = min(part.box[2], left + onto.shape[1]), min(part.box[3], top + onto.shape[0])
+    if x0 < x1 and y0 < y1:
+        own = part.mask[y0 - part.box[1] : y1 - part.box[1], x0 - part.box[0] : x1 - part.box[0]]
+        view = onto[y0 - top : y1 - top, x0 - left : x1 - left]
+        view[own > 0] = 255
 
 
 def _near_share(line: Part, parts: Sequence[Part], reach: float) -> float:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
 
 from sgpbench.metrics.shapes.scene import Scene
-from sgpbench.metrics.shapes.things import Things
+from sgpbench.metrics.shapes.things import Thing, Things
 
 __all__ = ["with_pieces_joined"]
 
@@ -13,20 +14,25 @@ _MOST_PIECES = 4
 
 
 def with_pieces_joined(things: Things, scene: Scene) -> Things:
-    """The same things, pieces joined where a scene with an overlap asks for a shape that they make together."""
-    asked = [
-        scene.group(group_id)
-        for statement in scene.statements
-        if statement.kind == "overlap"
-        for group_id in (statement.subject, statement.object or "")
-    ]
-    for group in asked:
+    """The same things, pieces joined where together they are a shape that the scene asks for in their colour."""
+    for group in scene.groups:
         alike = [thing for thing in things.things if thing.color == group.color and thing.hidden is not None]
-        alike = alike[:_MOST_PIECES]
-        for number in range(len(alike), 1, -1):
-            sets = (things.joined(members, group.shape) for members in combinations(alike, number))
-            joined = next((found for found in sets if found is not None), None)
+        if len(alike) < 2 or all(thing.figure.shape == group.shape for thing in alike):
+            continue
+        for members in _sets(alike[:_MOST_PIECES]):
+            joined = things.joined(members, group.shape) if _share_a_neighbour(things, members) else None
             if joined is not None:
                 things = joined
                 break
     return things
+
+
+def _sets(things: Sequence[Thing]) -> list[tuple[Thing, ...]]:
+    """Sets of two and more, the largest first."""
+    return [members for number in range(len(things), 1, -1) for members in combinations(things, number)]
+
+
+def _share_a_neighbour(things: Things, members: Sequence[Thing]) -> bool:
+    """Whether one other thing lies next to all of them."""
+    around = [{other for one, other in things.touching if one in member.parts} for member in members]
+    return bool(set.intersection(*around))

@@ -14,6 +14,8 @@ _MARGIN = 16
 """Room for an outline around a part, in pixels."""
 _SMALL = 110
 """Shapes up to this many pixels across are looked at four times as closely."""
+_SMOOTHING = 0.7
+"""Blur of small shapes in pixels, against the steps of edges drawn without anti-aliasing."""
 
 Points = npt.NDArray[np.float32]
 
@@ -47,7 +49,8 @@ def silhouette(canvas: Canvas, index: int, ground: int | None) -> Points:
     times = 4 if max(right - left, bottom - top) <= _SMALL + 2 * _MARGIN else 1
     fine = cover.astype(np.float32)
     if times > 1:
-        fine = np.asarray(cv2.resize(fine, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC), np.float32)
+        fine = np.asarray(cv2.resize(fine, None, fx=times, fy=times, interpolation=cv2.INTER_LINEAR), np.float32)
+        fine = np.asarray(cv2.GaussianBlur(fine, (0, 0), _SMOOTHING * times), np.float32)
     contours, _ = cv2.findContours((fine > 0.5).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     seed = ((part.contour[0] - shift) * times).tolist()
     holding = [c for c in contours if cv2.pointPolygonTest(c, (float(seed[0]), float(seed[1])), True) > -2.5 * times]

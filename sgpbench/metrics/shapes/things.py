@@ -88,14 +88,13 @@ class Things:
         rest = tuple(whole if thing is first else thing for thing in self.things if thing.index not in dropped)
         return replace(self, things=rest, contacts=frozenset(contacts))
 
-    def share_within(self, inner: Thing, outer: Thing) -> float:
-        """Share of the inner thing's pixels that lie within the outer one's outline."""
+    def share_within(self, inner: Thing, outline: npt.NDArray[np.float32]) -> float:
+        """Share of a thing's pixels that lie within an outline."""
         within = total = 0
         for part in (self.canvas.parts[index] for index in inner.parts):
             left, top, right, bottom = part.box
             frame = np.zeros((bottom - top, right - left), np.uint8)
-            for other in (self.canvas.parts[index] for index in outer.parts):
-                cv2.drawContours(frame, [other.contour - np.array([left, top], np.int32)], -1, 255, cv2.FILLED)
+            cv2.drawContours(frame, [np.rint(outline - np.array([left, top])).astype(np.int32)], -1, 255, cv2.FILLED)
             total += int(np.count_nonzero(part.mask))
             within += int(np.count_nonzero(frame[part.mask > 0]))
         return within / max(total, 1)

@@ -193,15 +193,16 @@ def _taller(things: Things, subjects: Sequence[_Match], others: Sequence[_Match]
 
 
 def _inside(things: Things, subjects: Sequence[_Match], others: Sequence[_Match]) -> tuple[bool, str]:
-    share = min(max(things.share_within(s.thing, o.thing) for o in others) for s in subjects)
+    share = min(max(things.share_within(s.thing, o.figure.outline) for o in others) for s in subjects)
     return share >= _WITHIN, f"{share:.0%} within"
 
 
 def _overlap(things: Things, subjects: Sequence[_Match], others: Sequence[_Match]) -> tuple[bool, str]:
-    one, other = subjects[0].thing, others[0].thing
-    if not things.touch(one, other):
+    one, other = subjects[0], others[0]
+    if not things.touch(one.thing, other.thing):
         return False, "they do not overlap"
-    if max(things.share_within(one, other), things.share_within(other, one)) >= _CONTAINED:
+    within = things.share_within(one.thing, other.figure.outline), things.share_within(other.thing, one.figure.outline)
+    if max(within) >= _CONTAINED:
         return False, "one is inside the other"
     return True, "they overlap"
 
