@@ -118,7 +118,7 @@ class _Build:
             self.writer.changed,
             rendered,
             self.seconds,
-            tuple([*warnings, *_drawing_problems(galleries)]),
+            (*warnings, *_drawing_problems(galleries)),
         )
 
     def _timed(self, step: str, work: Callable[[], _Made]) -> _Made:

@@ -103,9 +103,12 @@ def _compute(path: Path, result: Result, key: str, file: Path, columns: list[str
 def _load(kept: Path, key: str, file: Path, columns: list[str]) -> Digest:
     with np.load(kept, allow_pickle=False) as stored:
         return Digest(
-            key,
-            file,
-            *(stored[name] for name in ("ids", "categories", "clusters", "outcomes")),
+            key=key,
+            evidence=file,
+            ids=stored["ids"],
+            categories=stored["categories"],
+            clusters=stored["clusters"],
+            outcomes=stored["outcomes"],
             values={name: stored[f"value{index}"] for index, name in enumerate(columns)},
         )
 

@@ -76,8 +76,9 @@ def make_galleries(
             for task, entry in row.entries.items():
                 members[task].append((row, entry))
         order = sorted(members, key=lambda t: (TASK_ORDER.index(t) if t in TASK_ORDER else len(TASK_ORDER), t))
-        for task in order:
-            found.append(_gallery(board, task, members[task], words[task], standings, thumbnails, cache, number))
+        found += [
+            _gallery(board, task, members[task], words[task], standings, thumbnails, cache, number) for task in order
+        ]
     return found
 
 

@@ -43,7 +43,8 @@ MISSING = {
     "no-tokens": ("e", "not counted", "The provider does not say how many tokens it used, or no tokens are involved."),
     "no-size": ("f", "not public", "The number of parameters is not public, or not in our catalog."),
     "no-facts": ("g", "not stated", "The catalog does not say."),
-    "no-validity": ("h", "no samples", "There are no samples to count."),
+    "baseline": ("h", "no model", "A baseline of ours, not a model: it has no parameters, no provider and no tokens."),
+    "no-validity": ("i", "no samples", "There are no samples to count."),
 }
 """Kind → mark, word, footnote. A value is never blank and never a zero that nobody measured."""
 

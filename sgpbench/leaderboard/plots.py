@@ -166,7 +166,8 @@ def _scatter(
         (p.label, figures.score(p.number.mean, top), figures.interval(p.number, top), spell(x), _mark(front, i in best))
         for i, (p, x) in enumerate(placed)
     )
-    left_out = [p for p in points if not p.row.is_baseline and p not in {q for q, _ in placed}]
+    shown_keys = {point.row.key for point, _ in placed}
+    left_out = [p for p in points if not p.row.is_baseline and p.row.key not in shown_keys]
     note = "The line joins models that no cheaper one reaches." if front else ""
     if left_out:
         note += f" Not shown, as the value is not known or zero: {', '.join(p.label for p in left_out[:8])}"
