@@ -48,15 +48,15 @@ def interval(number: Number, high: float | None = None) -> str:
 def percent(value: float) -> str:
     """A share as a percentage; never rounded to 100 or 0 when it is not."""
     share = 100 * value
-    if 99.5 <= share < 100:
+    if 99 < share < 100:
         return f"{math.floor(share * 10) / 10:.1f} %"
-    if 0 < share < 0.5:
-        return "<0.5 %"
+    if 0 < share < 1:
+        return f"{share:.1f} %" if share >= 0.05 else "<0.1 %"
     return f"{share:.0f} %"
 
 
 def dollars(value: float) -> str:
-    """Two significant digits below 10 dollars, whole dollars above 100."""
+    """Cents below 100 dollars, whole dollars above."""
     if value == 0:
         return "$0"
     if value < 0.01:

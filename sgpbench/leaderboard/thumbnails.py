@@ -15,7 +15,7 @@ from sgpbench.errors import RendererError, SgpbenchError
 from sgpbench.protocol import canonical_hash, load_protocol
 from sgpbench.svg.sandbox import Rendered, Sandbox
 
-__all__ = ["SIDE", "Thumbnails"]
+__all__ = ["SIDE", "Thumbnails", "picture_hash", "small_picture"]
 
 SIDE = 192
 """Longer side in pixels: shown at half of it or less, so that it is sharp on fine screens too."""
@@ -63,7 +63,7 @@ class Thumbnails:
         found: dict[str, str | None] = {}
         waiting: list[tuple[str, str, Future[Rendered]]] = []
         for name, program in programs:
-            digest = hashlib.sha256(f"{identity}\0{_FORMAT}\0{program}".encode("utf-8", "replace")).hexdigest()[:24]
+            digest = picture_hash(identity, program)
             if self.path(digest).is_file():
                 found[name] = digest
                 continue
@@ -86,7 +86,7 @@ class Thumbnails:
         if not target.is_file():
             target.parent.mkdir(parents=True, exist_ok=True)
             temporary = target.with_name(f"{target.name}.{os.getpid()}.part")
-            temporary.write_bytes(_small(png))
+            temporary.write_bytes(small_picture(png))
             temporary.replace(target)
             self.rendered += 1
         return {name: digest}
@@ -104,7 +104,13 @@ class Thumbnails:
         return self._sandboxes[key]
 
 
-def _small(png: bytes) -> bytes:
+def picture_hash(identity: str, program: str) -> str:
+    """The hash a picture is kept under: of what draws (``Thumbnails.identity``), the size and the program."""
+    return hashlib.sha256(f"{identity}\0{_FORMAT}\0{program}".encode("utf-8", "replace")).hexdigest()[:24]
+
+
+def small_picture(png: bytes) -> bytes:
+    """A rendering as a thumbnail: WebP, longer side ``SIDE``; equal pixels give equal bytes."""
     from PIL import Image
 
     with Image.open(io.BytesIO(png)) as picture:
