@@ -22,7 +22,7 @@ def main() -> None:
     say("Types")
     run("mypy")
     say("Tests")
-    chosen = arguments or (["-n", "2"] if everything else ["-m", "not slow"])
+    chosen = arguments or (["-n", "2"] if everything else ["-n", "2", "-m", "not slow and not torch and not browser"])
     run("pytest", *chosen)
 
 
