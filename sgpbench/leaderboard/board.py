@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sgpbench.leaderboard.entries import Entry, preferred
-from sgpbench.leaderboard.naming import slug
+from sgpbench.leaderboard.naming import plain, slug
 from sgpbench.leaderboard.standings import Standings
 from sgpbench.results.ranking import Rank
 from sgpbench.results.schema import Metric, ScoringColumn, column_key, rankable
@@ -65,8 +65,9 @@ class Row:
     slug: str
     model: str
     title: str
+    """Safe to read, of any length."""
     arguments: str
-    """What the user set, readable; usually empty."""
+    """What the user set, safe to read; usually empty."""
     entries: Mapping[str, Entry]
     """Task → the result that is shown."""
     cells: Mapping[str, Cell]
@@ -92,7 +93,7 @@ class Row:
     def text(self, name: str) -> str | None:
         """A text of the catalog's, such as ``provider``."""
         value = self.info.get(name)
-        return value if isinstance(value, str) and value else None
+        return plain(value) if isinstance(value, str) and value else None
 
     @property
     def validity(self) -> float | None:
@@ -220,8 +221,8 @@ def _row(key: str, entries: Sequence[Entry], columns: Sequence[BoardColumn], sta
         key=key,
         slug=slug(f"{identity.model} {key}") if identity.model_args else slug(identity.model),
         model=identity.model,
-        title=title if isinstance(title, str) and title else identity.model,
-        arguments=", ".join(f"{name}={_spelt(value)}" for name, value in sorted(identity.model_args.items())),
+        title=plain(title if isinstance(title, str) and title else identity.model),
+        arguments=plain(", ".join(f"{name}={_spelt(value)}" for name, value in sorted(identity.model_args.items()))),
         entries=shown,
         cells={column.key: _cell(column, by_task.get(column.task, []), standings) for column in columns},
         is_baseline=entries[0].is_baseline,

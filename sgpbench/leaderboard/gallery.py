@@ -164,7 +164,7 @@ def gallery_data(gallery: Gallery) -> bytes:
             {
                 "id": plain(shortened(prompt.id, _LONGEST_NAME)),
                 "caption": gallery.caption(prompt.id),
-                "category": prompt.category,
+                "category": plain(prompt.category),
                 "photo": gallery.words.photograph(prompt.id),
             }
             for prompt in gallery.prompts

@@ -11,7 +11,7 @@ from sgpbench.leaderboard.downloads import Published
 from sgpbench.leaderboard.entries import Entry
 from sgpbench.leaderboard.figures import OUTCOME_WORDS
 from sgpbench.leaderboard.gallery import Gallery, Shown
-from sgpbench.leaderboard.naming import plain
+from sgpbench.leaderboard.naming import plain, shortened
 from sgpbench.leaderboard.pages import Site
 from sgpbench.results.counting import metric_of
 from sgpbench.results.schema import Number
@@ -77,7 +77,7 @@ def parts_of(
                 board,
                 row,
                 entry,
-                words[task].title,
+                shortened(plain(words[task].title), 80),
                 place,
                 f"../{address}" if address and not address.startswith("https") else address,
                 [e for e in own if e is not entry and e.result.identity.task == task],

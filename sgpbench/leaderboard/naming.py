@@ -51,4 +51,6 @@ def safe_link(address: object) -> str | None:
     """The address if it is a plain ``https`` one, else ``None``: no other scheme ever becomes a link."""
     if not isinstance(address, str) or len(address) > 2_000:
         return None
-    return address if re.fullmatch(r"https://[A-Za-z0-9.-]+(:\d+)?(/[!-~]*)?", address) else None
+    return (
+        address if re.fullmatch(r"https://[A-Za-z0-9.-]+(:\d+)?(/[A-Za-z0-9._~:/?#@!$&()*+,;=%-]*)?", address) else None
+    )
