@@ -15,7 +15,7 @@ from verifier_drawings.outlines import (
     true_outline,
 )
 
-GAP = 7.0
+GAP = 9.0
 """Least distance between shapes that are apart, in pixels of a 512-pixel canvas."""
 SMALLEST = 34.0
 _TRIES, _RESTARTS = 70, 60
@@ -246,7 +246,7 @@ def _together(kind: str, first: Item, second: Item, fault: Fault | None) -> bool
         return 0.6 <= mine <= 0.85 if fault.near else clearance(first, second) >= GAP
     if fault is None:
         return 0.08 <= max(mine, its) <= 0.36
-    return GAP <= clearance(first, second) <= 16 if fault.near else clearance(first, second) > 40
+    return GAP <= clearance(first, second) <= 18 if fault.near else clearance(first, second) > 40
 
 
 def _gap(kind: str, first: Item, second: Item) -> float:

@@ -29,6 +29,8 @@ _MEAN = 0.45
 """Mean distance allowed, as a share of the largest one."""
 _VISIBLE = 0.45
 """Least share of its area that must be in view."""
+_STUB = 10.0
+"""Most that a region may reach beyond the free part of its boundary where a neighbour's outline hangs on to it."""
 _STRETCH = 1.3
 """Most that a pentagon, hexagon or star may be stretched."""
 
@@ -74,16 +76,14 @@ def _agrees(hidden: Hidden, points: Points, outline: Points) -> bool:
     on_canvas = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
     covered = np.zeros(len(dense), bool)
     covered[on_canvas] = hidden.cover[rows[on_canvas], columns[on_canvas]] > 0
-    seen = dense[~covered]
-    if len(seen) < 0.35 * len(dense):
-        return False
     visible = hidden.points[:: max(1, len(hidden.points) // 400)]
-    return _close(points[:: max(1, len(points) // 200)], dense, allowed) and _close(seen, visible, allowed)
-
-
-def _close(points: Points, line: Points, allowed: float) -> bool:
-    distance = np.sqrt(_squares(points, line).min(1))
-    return bool((distance > allowed).mean() <= _OUTLIERS and distance.mean() <= _MEAN * allowed)
+    to_visible = np.sqrt(_squares(dense, visible).min(1))
+    seen = to_visible <= allowed
+    if seen.mean() < 0.35 or (~seen & ~covered).sum() > _OUTLIERS * (seen | ~covered).sum():
+        return False
+    to_outline = np.sqrt(_squares(points[:: max(1, len(points) // 200)], dense).min(1))
+    near = max(to_visible[seen].mean(), to_outline.mean()) <= _MEAN * allowed
+    return bool(near and (to_outline > allowed).mean() <= _OUTLIERS)
 
 
 def _squares(points: Points, line: Points) -> Points:
@@ -237,9 +237,11 @@ def _boxes(hidden: Hidden, points: Points) -> list[_Box]:
     for line in sorted(_free_lines(hidden), key=lambda line: -line.length)[:3]:
         turn = np.array([[line.direction[0], -line.direction[1]], [line.direction[1], line.direction[0]]])
         free, every = points @ turn, hidden.points @ turn
-        low, high = every.min(0), every.max(0)
-        free_low = (np.abs(free - low) < near).sum(0) >= enough
-        free_high = (np.abs(free - high) < near).sum(0) >= enough
+        # A side is seen where free points lie along it; a stub of a neighbour's outline may reach a little further.
+        low, high = free.min(0), free.max(0)
+        free_low = ((free - low < near).sum(0) >= enough) & (low - every.min(0) < _STUB)
+        free_high = ((high - free < near).sum(0) >= enough) & (every.max(0) - high < _STUB)
+        low, high = np.where(free_low, low, every.min(0)), np.where(free_high, high, every.max(0))
         found.append(_Box(turn, low, high, free_low, free_high))
     return found
 

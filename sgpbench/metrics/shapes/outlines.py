@@ -166,6 +166,8 @@ def _without_rings(part: Part, others: Sequence[Part], empty: npt.NDArray[np.boo
             kept[piece] = 0
     if np.count_nonzero(kept) == np.count_nonzero(part.mask):
         return [part]
+    stub = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))  # takes the stubs of the rings off
+    kept = np.asarray(cv2.morphologyEx(kept, cv2.MORPH_OPEN, stub), np.uint8)
     number, pieces, stats, _ = cv2.connectedComponentsWithStats(kept, connectivity=4)
     masks = [(pieces == index).astype(np.uint8) * 255 for index in range(1, number)]
     return [part_of(mask, part.box, part.color, empty) for mask in masks if np.count_nonzero(mask) >= _RING]

@@ -17,7 +17,8 @@ def with_pieces_joined(things: Things, scene: Scene) -> Things:
     """The same things, pieces joined where together they are a shape that the scene asks for in their colour."""
     for group in scene.groups:
         alike = [thing for thing in things.things if thing.color == group.color and thing.hidden is not None]
-        if len(alike) < 2 or all(thing.figure.shape == group.shape for thing in alike):
+        right = all(thing.figure.shape == group.shape for thing in alike)
+        if len(alike) < 2 or (right and len(alike) <= group.count):
             continue
         for members in _sets(alike[:_MOST_PIECES]):
             joined = things.joined(members, group.shape) if _share_a_neighbour(things, members) else None

@@ -20,44 +20,62 @@ _SMOOTHING = 0.7
 Points = npt.NDArray[np.float32]
 
 
-def silhouette(canvas: Canvas, index: int, ground: int | None) -> Points:
-    """A part's outer boundary, ``(n, 2)``; where only one thing surrounds it (``ground``), its outline is a part of it.
+def silhouette(canvas: Canvas, index: int, *, outlined: bool) -> Points:
+    """A part's outer boundary, ``(n, 2)``, to a fraction of a pixel where it is small.
 
-    How much of an edge pixel is covered follows from its colour, between the ground's and the part's.
+    How much of an edge pixel is covered follows from its colour, between the part's and that of whatever is nearest on
+    the other side. ``outlined``: an outline around the part belongs to it (where two shapes meet, whose is not known).
     """
     part = canvas.parts[index]
-    if ground is None:
+    left, top, right, bottom = part.box
+    if not outlined and max(right - left, bottom - top) > _SMALL:
         return part.contour.astype(np.float32)
     height, width = canvas.owner.shape
-    left, top = max(0, part.box[0] - _MARGIN), max(0, part.box[1] - _MARGIN)
-    right, bottom = min(width, part.box[2] + _MARGIN), min(height, part.box[3] + _MARGIN)
+    left, top = max(0, left - _MARGIN), max(0, top - _MARGIN)
+    right, bottom = min(width, right + _MARGIN), min(height, bottom + _MARGIN)
     owner = canvas.owner[top:bottom, left:right]
-    own, empty = owner == index + 1, owner == ground
-    if not empty.any():
+    around = (owner >= 0) & (owner != index + 1)
+    if not around.any():
         return part.contour.astype(np.float32)
     crop = canvas.pixels[top:bottom, left:right]
-    inside, outside = _typical(crop[own]), _typical(crop[empty])
-    direction = inside - outside
-    scale = direction / max(float(direction @ direction), 1.0)
-    cover = np.clip((crop.astype(np.float32) - outside) @ scale, 0, 1)
-    filled = np.zeros(owner.shape, np.uint8)
+    cover = _cover(crop, owner, index + 1)
     shift = np.array([left, top], np.int32)
+    filled = np.zeros(owner.shape, np.uint8)
     cv2.drawContours(filled, [part.contour - shift], -1, 255, cv2.FILLED)
     # Shading and highlights of the shape itself count as covered, whatever their colour; neighbours do not count.
     cover[cv2.erode(filled, np.ones((3, 3), np.uint8)) > 0] = 1.0
-    cover[(owner != index + 1) & (owner >= 0) & (filled == 0)] = 0.0
+    cover[around & (filled == 0)] = 0.0
+    if not outlined:
+        cover[cv2.dilate(filled, np.ones((3, 3), np.uint8)) == 0] = 0.0
     times = 4 if max(right - left, bottom - top) <= _SMALL + 2 * _MARGIN else 1
-    fine = cover.astype(np.float32)
     if times > 1:
-        fine = np.asarray(cv2.resize(fine, None, fx=times, fy=times, interpolation=cv2.INTER_LINEAR), np.float32)
-        fine = np.asarray(cv2.GaussianBlur(fine, (0, 0), _SMOOTHING * times), np.float32)
-    contours, _ = cv2.findContours((fine > 0.5).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    seed = ((part.contour[0] - shift) * times).tolist()
-    holding = [c for c in contours if cv2.pointPolygonTest(c, (float(seed[0]), float(seed[1])), True) > -2.5 * times]
+        cover = np.asarray(cv2.resize(cover, None, fx=times, fy=times, interpolation=cv2.INTER_LINEAR), np.float32)
+        cover = np.asarray(cv2.GaussianBlur(cover, (0, 0), _SMOOTHING * times), np.float32)
+    contours, _ = cv2.findContours((cover > 0.5).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    x, y = ((part.contour[0] - shift) * times).tolist()
+    holding = [c for c in contours if cv2.pointPolygonTest(c, (float(x), float(y)), True) > -2.5 * times]
     if not holding:
         return part.contour.astype(np.float32)
     contour = max(holding, key=len)[:, 0].astype(np.float32)
     return np.asarray((contour + 0.5) / times - 0.5 + shift, np.float32)
+
+
+def _cover(crop: npt.NDArray[np.uint8], owner: npt.NDArray[np.int16], own: int) -> npt.NDArray[np.float32]:
+    """How far each pixel's colour lies on the way to the part's own from that of its nearest neighbour, 0 to 1."""
+    inside = _typical(crop[owner == own])
+    others = [int(value) for value in np.unique(owner) if value >= 0 and value != own]
+    best = np.full(owner.shape, np.inf, np.float32)
+    cover = np.zeros(owner.shape, np.float32)
+    for other in others:
+        outside = _typical(crop[owner == other])
+        direction = inside - outside
+        here = np.clip((crop.astype(np.float32) - outside) @ (direction / max(float(direction @ direction), 1.0)), 0, 1)
+        if len(others) == 1:
+            return np.asarray(here, np.float32)
+        distance = cv2.distanceTransform((owner != other).astype(np.uint8), cv2.DIST_L2, 3)
+        nearer = distance < best
+        cover[nearer], best[nearer] = here[nearer], distance[nearer]
+    return cover
 
 
 def _typical(colors: npt.NDArray[np.uint8]) -> Points:

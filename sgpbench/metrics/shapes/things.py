@@ -19,6 +19,8 @@ __all__ = ["Thing", "Things", "find_things"]
 
 _REACH = 18
 """Two regions with outlines of their own may be this far apart and still touch (pixels)."""
+_ENDS = 6
+"""Points at each end of a contact that say nothing of the boundary beyond it."""
 _HOLLOW = 0.12
 """Largest share of a shape that may show the background: a highlight, not a hole."""
 _LONG = 0.2
@@ -43,10 +45,18 @@ class Thing:
         """Whether what is visible is one of the eight shapes by itself."""
         return self.figure.shape in SHAPES
 
+    def parts_on(self, canvas: Canvas) -> Sequence[Part]:
+        """Its parts; the mark itself where it is one."""
+        if not self.parts:
+            return [canvas.marks[self.index - len(canvas.parts)]]
+        return [canvas.parts[index] for index in self.parts]
+
     def as_shape(self, shape: str) -> Figure | None:
         """Its figure as that shape: as seen, or completed under what covers it; ``None`` where it is not one."""
-        if self.figure.shape == shape:
-            return self.figure
+        return self.figure if self.figure.shape == shape else self.continued_as(shape)
+
+    def continued_as(self, shape: str) -> Figure | None:
+        """Its figure as that shape, partly hidden by its neighbours; ``None`` where it is not one."""
         if self.hidden is None:
             return None
         if shape not in self.completed:
@@ -91,7 +101,7 @@ class Things:
     def share_within(self, inner: Thing, outline: npt.NDArray[np.float32]) -> float:
         """Share of a thing's pixels that lie within an outline."""
         within = total = 0
-        for part in (self.canvas.parts[index] for index in inner.parts):
+        for part in inner.parts_on(self.canvas):
             left, top, right, bottom = part.box
             frame = np.zeros((bottom - top, right - left), np.uint8)
             cv2.drawContours(frame, [np.rint(outline - np.array([left, top])).astype(np.int32)], -1, 255, cv2.FILLED)
@@ -111,7 +121,7 @@ def find_things(canvas: Canvas) -> Things:
     }
     things = []
     for index, part in enumerate(parts):
-        contour = silhouette(canvas, index, _ground(touching, index))
+        contour = silhouette(canvas, index, outlined=_stands_alone(touching, index))
         figure = classify(contour) if part.hollow <= _HOLLOW else Figure("hollow shape", contour)
         things.append(Thing(index, (index,), part.color, figure))
     for thing in things:
@@ -126,19 +136,12 @@ def find_things(canvas: Canvas) -> Things:
     return Things(canvas, tuple(things), frozenset(contacts), touching)
 
 
-def _ground(touching: Mapping[tuple[int, int], npt.NDArray[np.bool_]], index: int) -> int | None:
-    """What all of a part's boundary borders on: 0 for the background, a part's number for what it lies in, or ``None``.
-
-    Parts are numbered as in ``Canvas.owner``: from 1.
-    """
+def _stands_alone(touching: Mapping[tuple[int, int], npt.NDArray[np.bool_]], index: int) -> bool:
+    """Whether one thing alone surrounds a part: the background, or a part that it lies in."""
     along = {other: on_line for (one, other), on_line in touching.items() if one == index}
-    within = {one for one, other in touching if other == index} - along.keys()
     if not along:
-        return 0 if not within else None
-    if len(along) == 1:
-        ((other, on_line),) = along.items()
-        return other + 1 if on_line.mean() >= 0.97 else None
-    return None
+        return not any(other == index for _, other in touching)
+    return len(along) == 1 and bool(next(iter(along.values())).mean() >= 0.97)
 
 
 def _contact(canvas: Canvas, index: int, other: int) -> npt.NDArray[np.bool_] | None:
@@ -171,6 +174,14 @@ def _contact(canvas: Canvas, index: int, other: int) -> npt.NDArray[np.bool_] | 
     return found if found.any() else None
 
 
+def _widened(on_line: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """The same with a few more points at the ends, where outlines and edges of both meet the background."""
+    wide = on_line.copy()
+    for shift in range(1, _ENDS + 1):
+        wide |= np.roll(on_line, shift) | np.roll(on_line, -shift)
+    return wide
+
+
 def _hidden(
     canvas: Canvas,
     things: Sequence[Thing],
@@ -187,10 +198,11 @@ def _hidden(
     for (index, other), on_line in touching.items():
         if index not in members or other in members or (whole and not things[other].whole):
             continue
-        free[members.index(index)] &= ~on_line
+        free[members.index(index)] &= ~_widened(on_line)
         cv2.drawContours(cover, [canvas.parts[other].contour], -1, 255, cv2.FILLED)
     if all(points.all() for points in free):
         return None
+    cover[canvas.owner == -1] = 255  # edges, outlines and small bits: all that is not the background
     cover = np.asarray(cv2.dilate(cover, np.ones((7, 7), np.uint8)), np.uint8)
     parts: list[Part] = [canvas.parts[index] for index in members]
     return Hidden(tuple(part.contour for part in parts), tuple(free), cover, sum(part.area for part in parts))

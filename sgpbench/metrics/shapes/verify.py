@@ -26,6 +26,8 @@ _TALLER = 1.88
 """Least ratio of heights for "at least twice as tall"."""
 _EQUAL = 1.13
 """Largest ratio of heights for "equally tall"."""
+_BIT = 0.8
+"""Share of a small piece that must lie within the completed outline of the shape it is a piece of."""
 _WITHIN = 0.97
 _CONTAINED = 0.9
 
@@ -120,12 +122,25 @@ def _matches(things: Things, scene: Scene) -> _Matches:
     for thing in things.things:
         if thing.index in taken:
             continue
+        if _is_bit_of(thing, scene, things, matches):
+            continue
         kind = next((group for group in scene.groups if _is_of(thing, group)), None)
         if kind is None:
             matches.extra.append(thing)
         else:
             matches.of[kind.id].append(_match(thing, kind))
     return matches
+
+
+def _is_bit_of(thing: Thing, scene: Scene, things: Things, matches: _Matches) -> bool:
+    """Whether a thing is what shows of a partly hidden one on the other side of what covers it."""
+    return any(
+        match.thing.color == thing.color
+        and (whole := match.thing.continued_as(group.shape)) is not None
+        and things.share_within(thing, whole.outline) >= _BIT
+        for group in scene.groups
+        for match in matches.of[group.id]
+    )
 
 
 def _is_of(thing: Thing, group: Group) -> bool:
