@@ -69,16 +69,16 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("site")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SGPBENCH_CACHE_DIR", str(base / "cache"))
         build_site(usual_results(base / "results"), base / "site")
-    yield base / "site"
+    return base / "site"
 
 
 @pytest.fixture(scope="module")
-def hostile_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def hostile_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("hostile")
     prompts = {f"p{i:03d}": Prompt(f"p{i:03d}", HOSTILE, f"{HOSTILE}{i % 2}", "c") for i in range(40)}
     with pytest.MonkeyPatch.context() as patch:
@@ -86,7 +86,7 @@ def hostile_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         words = TaskWords(HOSTILE, HOSTILE, HOSTILE, prompts)
         patch.setattr("sgpbench.leaderboard.build.task_words", lambda task, split, seed, data: words)
         build_site(hostile_results(base / "results"), base / "site")
-    yield base / "site"
+    return base / "site"
 
 
 @pytest.fixture(params=["folder", "server"])
