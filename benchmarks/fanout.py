@@ -20,12 +20,14 @@ import argparse
 import asyncio
 import json
 import os
+import resource
 import shlex
 import statistics
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 SERVER = Path(__file__).resolve().parents[1] / "tests" / "server.py"
@@ -107,18 +109,34 @@ def contend(name: str, url: str, requests: int, connections: int) -> None:
         asyncio.run({"bare": bare, "caller": caller}[name](url, requests, connections))
 
 
-def measure(command: list[str], latency_ms: float) -> tuple[float, int, int]:
-    """Answers a second, peak in flight and answers of a command that gets the server's address for ``{url}``."""
+@dataclass(frozen=True)
+class Measured:
+    """What one contender did in one round."""
+
+    rate: float
+    """Answers a second."""
+    cpu_ms: float
+    """Processor time of its process for each answer, starting up included."""
+    answered: int
+    peak: int
+    """Requests in flight at most."""
+
+
+def measure(command: list[str], latency_ms: float) -> Measured:
+    """Runs a command that gets the server's address for ``{url}``."""
     serving = [sys.executable, str(SERVER), "--latency-ms", str(latency_ms)]
     with subprocess.Popen(serving, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         url = server.stdout.readline().strip()
-        subprocess.run(
-            [part.replace("{url}", url) for part in command], check=True, env={"OPENAI_API_KEY": "none", **os.environ}
-        )
+        environment = {"OPENAI_API_KEY": "none", **os.environ}
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([part.replace("{url}", url) for part in command], check=True, env=environment)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
         out, _ = server.communicate()
     served = json.loads(out)
-    return served["answered"] / served["seconds"], served["peak"], served["answered"]
+    answered = served["answered"]
+    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Measured(answered / served["seconds"], 1000 * cpu_s / answered, answered, served["peak"])
 
 
 def main() -> None:
@@ -139,20 +157,27 @@ def main() -> None:
     }
     if given.command:
         commands["command"] = shlex.split(given.command)
-    rates: dict[str, list[float]] = {name: [] for name in commands}
+    rounds: dict[str, list[Measured]] = {name: [] for name in commands}
     for number in range(given.rounds):
         for name, command in commands.items():
-            rate, peak, answered = measure(command, given.latency_ms)
-            rates[name].append(rate)
-            print(f"round {number + 1}  {name:8} {rate:7.1f} answers/s  {answered} answers, peak {peak} in flight")
-    ideal = given.connections / given.latency_ms * 1000
-    medians = {name: statistics.median(one) for name, one in rates.items()}
+            one = measure(command, given.latency_ms)
+            rounds[name].append(one)
+            print(
+                f"round {number + 1}  {name:8} {describe(one.rate, one.cpu_ms)}  {one.answered} answers, peak {one.peak}"
+            )
     print(
-        f"\n{given.requests} requests, {given.connections} connections, {given.latency_ms:g} ms: at most {ideal:.0f} answers/s"
+        f"\n{given.requests} requests, {given.connections} connections, {given.latency_ms:g} ms: "
+        f"at most {given.connections / given.latency_ms * 1000:.0f} answers/s"
     )
-    for name, rate in medians.items():
-        of_bare, of_threads = rate / medians["bare"], rate / medians["threads"]
-        print(f"{name:8} {rate:7.1f} answers/s   {of_bare:.2f} of bare   {of_threads:.2f} of threads")
+    rates = {name: statistics.median(one.rate for one in each) for name, each in rounds.items()}
+    for name, each in rounds.items():
+        cpu_ms = statistics.median(one.cpu_ms for one in each)
+        of_bare, of_threads = rates[name] / rates["bare"], rates[name] / rates["threads"]
+        print(f"{name:8} {describe(rates[name], cpu_ms)}   {of_bare:.2f} of bare   {of_threads:.2f} of threads")
+
+
+def describe(rate: float, cpu_ms: float) -> str:
+    return f"{rate:7.1f} answers/s  {cpu_ms:5.2f} ms of processor each"
 
 
 if __name__ == "__main__":

@@ -2,9 +2,10 @@
 
 A limiter starts at ``START`` requests and grows by half every ``TICK`` seconds while requests wait, until the endpoint
 turns one away (additive increase above a known ceiling, faster below it). A rejection cuts the limit to what the
-endpoint evidently accepts (the requests still in flight), by at least 5 %; that number becomes the ceiling. Above a
-ceiling the limiter looks again only after a while: a probe costs one rejected request, or, where the provider answers
-with ``Retry-After``, a pause of everything.
+endpoint evidently accepts (the requests in flight before the rejected one), by at least 5 %; that number becomes the
+ceiling, to which the limit returns at once. Above a ceiling it looks again only after a while: a probe costs one
+rejected request, or, where the provider answers with ``Retry-After``, a pause of everything; such pauses may cost 4 %
+of the throughput.
 
 A ``Retry-After`` pauses the whole endpoint. When nothing succeeds any more (every request of a window fails or is
 turned away) the endpoint counts as down: one request at a time asks whether it is back, ever more rarely, and with the
@@ -34,11 +35,12 @@ _GROWTH = 1.5
 _CUT = 0.95
 _FIRST_PROBE = 0.05
 _LARGEST_PROBE = 0.25
-_HOLD = 1.0
-"""Seconds without a probe after a rejection; twice and four times that when the ceiling stays the same."""
-_HOLD_PER_RETRY_AFTER = 8.0
-"""The same, in units of the provider's ``Retry-After``: the pause then costs a few percent at most."""
-_LONGEST_HOLD = 600.0
+_SHORTEST_HOLD, _LONGEST_HOLD = 0.5, 60.0
+"""Seconds without a probe after a rejection: about two answers' time, up to four times that while the ceiling stays the
+same."""
+_COST_OF_PROBING = 0.04
+"""The same where the provider answers with ``Retry-After``: as long as keeps the pauses below this share of the time."""
+_LONGEST_HOLD_OF_PAUSES = 600.0
 _FAILURES_TO_BE_DOWN = 8
 _FIRST_PROBE_OF_LIFE = 0.5
 _LAST_PROBE_OF_LIFE = 30.0
@@ -91,9 +93,12 @@ class Limiter:
         # What was learnt about the ceiling.
         self._cut_at = 0.0
         self._settled = 0.0
+        self._accepted = 0
+        self._struck_at = float("-inf")
         self._hold_until = 0.0
         self._hold_factor = 1
         self._probes = 0
+        self._mean_latency = 1.0
         self._proven = (0.0, 0, 0)
         # Whether the endpoint answers at all.
         self._failures = 0
@@ -148,6 +153,9 @@ class Limiter:
     def succeeded(self, slot: Slot) -> None:
         """The endpoint answered."""
         now = self._give_back(slot)
+        if slot.started >= self._cut_at:
+            self._accepted = max(self._accepted, slot.level)
+        self._mean_latency += 0.1 * (now - slot.started - self._mean_latency)
         self._failures = 0
         self._silent_since = self._last_error = self._down_since = None
         self._life_probes = 0
@@ -247,21 +255,31 @@ class Limiter:
         self._grown_at = now
 
     def _cut(self, slot: Slot, now: float, retry_after: float | None) -> None:
-        """Lowers the limit to what is evidently accepted: the requests in flight that were not turned away."""
+        """Lowers the limit to what is evidently accepted: what was in flight before the request that was turned away."""
+        if slot.level <= self._accepted and now - self._struck_at > max(_SHORTEST_HOLD, 2 * self._mean_latency):
+            # So many were accepted just before: one rejection may be a place that the endpoint has not cleared yet.
+            self._struck_at = now
+            return
         low = float(self.bounds.low)
-        accepted = max(low, float(self.in_flight))
+        accepted = max(low, float(slot.level - 1))
+        self._accepted = 0
         if slot.started >= self._cut_at:  # Sent under the present limit: news. An older one only refines the last cut.
             same = abs(accepted - self._settled) <= max(1.0, 0.15 * self._settled)
-            unit = _HOLD if retry_after is None else max(_HOLD, _HOLD_PER_RETRY_AFTER * retry_after)
-            most = 4 if retry_after is None else 2
-            self._hold_factor = min(most, self._hold_factor * 2) if same else 1
-            self._hold_until = now + min(_LONGEST_HOLD, unit * self._hold_factor)
+            self._hold_factor = min(4, self._hold_factor * 2) if same else 1
+            hold = min(_LONGEST_HOLD, max(_SHORTEST_HOLD, 2 * self._mean_latency) * self._hold_factor)
+            paused = min(_LONGEST_HOLD_OF_PAUSES, self._cost_of_pause(retry_after or 0.0) / _COST_OF_PROBING)
+            self._hold_until = now + max(hold, paused)
             self._cut_at = now
             self._probes = 0
             self._limit *= _CUT
         self._limit = max(low, min(self._limit, accepted))
         self._ceiling = min(self._ceiling, accepted)
         self._settled = self._ceiling
+
+    def _cost_of_pause(self, seconds: float) -> float:
+        """Seconds' worth of answers that a pause costs: requests in flight go on, and places empty only bit by bit."""
+        mean = self._mean_latency
+        return seconds - mean / 2 if seconds > mean else seconds * seconds / (2 * mean)
 
     def _failed(self, slot: Slot, now: float, error: TransientError) -> None:
         self._failures += 1
