@@ -188,9 +188,9 @@ def test_errors_at_random_do_not_lower_the_limit() -> None:
 
 def test_a_place_that_is_cleared_late_does_not_lower_the_limit() -> None:
     chance = random.Random(4)
-    model = SimulatedModel(lambda _: 20 if chance.random() < 0.99 else 0)
+    model = SimulatedModel(lambda _: 20 if chance.random() < 0.995 else 0)
     ask_for(model, 20, bounds=Concurrency(1, 20))
-    assert model.share(5, 20, 100) >= 0.95
+    assert model.share(5, 20, 100) >= 0.93
 
 
 def test_a_server_that_is_down_is_asked_ever_more_rarely() -> None:

@@ -256,7 +256,7 @@ class Limiter:
 
     def _cut(self, slot: Slot, now: float, retry_after: float | None) -> None:
         """Lowers the limit to what is evidently accepted: what was in flight before the request that was turned away."""
-        if slot.level <= self._accepted and now - self._struck_at > max(_SHORTEST_HOLD, 2 * self._mean_latency):
+        if slot.level <= self._accepted and now - self._struck_at > max(TICK, self._mean_latency):
             # So many were accepted just before: one rejection may be a place that the endpoint has not cleared yet.
             self._struck_at = now
             return

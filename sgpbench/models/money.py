@@ -15,8 +15,6 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from PIL import Image, UnidentifiedImageError
-
 from sgpbench.errors import BudgetReached
 from sgpbench.models.interface import Price
 from sgpbench.records import ImagePart, Part, Request, TextPart, Usage
@@ -86,6 +84,8 @@ def _most_tokens(part: Part) -> int:
 
 
 def _tiles(part: ImagePart) -> int:
+    from PIL import Image, UnidentifiedImageError
+
     try:
         with Image.open(io.BytesIO(part.data)) as picture:
             width, height = picture.size
