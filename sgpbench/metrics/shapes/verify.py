@@ -129,7 +129,18 @@ def _matches(things: Things, scene: Scene) -> _Matches:
             matches.extra.append(thing)
         else:
             matches.of[kind.id].append(_match(thing, kind))
-    return matches
+    return _without_chance(matches, len(slots))
+
+
+def _without_chance(matches: _Matches, asked: int) -> _Matches:
+    """Takes half-right matches back where more other things are drawn than were asked for: among many things (letters, a
+    scribble) something always has a shape or a colour that was asked for.
+    """
+    if len(matches.extra) <= asked:
+        return matches
+    right = {group: [m for m in found if m.shape_met and m.color_met] for group, found in matches.of.items()}
+    others = [m.thing for found in matches.of.values() for m in found if not (m.shape_met and m.color_met)]
+    return _Matches(right, [*matches.extra, *others])
 
 
 def _is_bit_of(thing: Thing, scene: Scene, things: Things, matches: _Matches) -> bool:
