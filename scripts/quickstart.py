@@ -13,7 +13,7 @@ import subprocess
 from environment import FOLDER, ROOT, prepare, run, say
 
 MODELS = "smollm2-135m,baseline/procedural,baseline/caption,baseline/blank"
-PROMPTS = "100"
+PROMPTS = "48"
 OUT = ROOT / "quickstart"
 
 

@@ -87,7 +87,10 @@ def _tokens(count: int) -> str:
 def _details(progress: RunProgress) -> str:
     """Everything but the bar, in one line."""
     left = _duration(progress.seconds_left)
-    parts = [f"{progress.done}/{progress.wanted}", f"{progress.rate:.1f}/s"]
+    parts = [
+        f"{progress.done}/{progress.wanted}",
+        f"{progress.rate:.1f}/s" if progress.rate >= 1 else f"{progress.rate:.2f}/s",
+    ]
     if left:
         parts.append(f"{left} left")
     if progress.done >= progress.wanted:
