@@ -177,7 +177,7 @@ def build_once(folder: Path) -> dict[str, float]:
         "report=build_site(Path(sys.argv[1]),Path(sys.argv[2]))\n"
         "print(json.dumps({'seconds':time.monotonic()-begun,'bytes':report.bytes,'files':report.files,"
         "'changed':report.changed,'rendered':report.rendered,'steps':dict(report.seconds),"
-        "'warnings':len(report.warnings),'memory':resource.getrusage(resource.RUSAGE_SELF).ru_maxrss*1024}))"
+        "'cpu':sum(resource.getrusage(resource.RUSAGE_SELF)[:2]),'warnings':len(report.warnings),'memory':resource.getrusage(resource.RUSAGE_SELF).ru_maxrss*1024}))"
     )
     environment = {**os.environ, "SGPBENCH_CACHE_DIR": str(folder / "cache")}
     command = [sys.executable, "-c", code, str(folder / "results"), str(folder / "site")]
@@ -215,11 +215,11 @@ def main() -> None:
     again = build_once(given.folder)
     texts, pictures = first_page_bytes(given.folder / "site")
     measured = {
-        "first build": f"{first['seconds']:.1f} s",
+        "first build": f"{first['seconds']:.1f} s ({first['cpu']:.1f} s of CPU)",
         "peak memory": f"{max(first['memory'], again['memory']) / 1e9:.2f} GB",
         "site": f"{first['bytes'] / 1e6:.0f} MB in {first['files']:,} files",
         "first page, gzipped": f"{texts / 1000:.0f} kB, and {pictures / 1000:.0f} kB of pictures",
-        "unchanged rebuild": f"{again['seconds']:.1f} s, {again['changed']} files changed",
+        "unchanged rebuild": f"{again['seconds']:.1f} s ({again['cpu']:.1f} s of CPU), {again['changed']} changed",
     }
     print(f"{given.models} models × {sum(n for *_, n in TASKS.values()):,} prompts × 1 sample")
     for name, value in measured.items():

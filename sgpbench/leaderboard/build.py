@@ -180,10 +180,7 @@ class _Build:
         self._write_downloads(site, entries)
 
     def _write_models(self, site: Site, entries: Sequence[Entry], words: Mapping[str, TaskWords]) -> None:
-        self.evidence = {entry.path: publish(entry) for entry in entries}
-        large = sum(len(one.data) for one in self.evidence.values() if one.data) > self.options.most_bytes // 5
-        if large:
-            self.evidence = {path: Published(one.address, None) for path, one in self.evidence.items()}
+        self.evidence = publish(entries, self.options.most_bytes // 5)
         for board, row in site.rows:
             page = f"{row.slug}-{board.protocol.lower()}"
             parts = parts_of(site, board, row, entries, words, self.evidence)
@@ -212,8 +209,8 @@ class _Build:
         for entry in entries:
             self.writer.write(f"data/results/{entry.slug}.json", entry.file.read_bytes())
             published = self.evidence[entry.path]
-            if published.data is not None and published.address is not None:
-                self.writer.write(published.address, published.data)
+            if published.file is not None and published.address is not None:
+                self.writer.write(published.address, published.file.read_bytes())
         feed = atom_feed(entries, self.address)
         self.writer.write("feed.xml", feed)
         listed.append(("feed.xml", "new results, as an Atom feed", len(feed)))

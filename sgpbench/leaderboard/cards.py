@@ -38,7 +38,7 @@ def card(title: str, subtitle: str, lines: Sequence[tuple[str, str]]) -> bytes:
             (76, y), shortened(" ".join(label.split()), 44), font=_font("LiberationSans-Regular", 36), fill=_QUIET
         )
         draw.text((1124, y), number, font=_font("LiberationSans-Bold", 40), fill=_BLUE, anchor="ra")
-    return _png(picture.quantize(64))
+    return _png(picture.quantize(48, method=Image.Quantize.FASTOCTREE))
 
 
 def icon() -> bytes:
@@ -61,5 +61,5 @@ def _font(name: str, size: int) -> ImageFont.FreeTypeFont:
 
 def _png(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", optimize=True)
+    picture.save(buffer, "PNG")
     return buffer.getvalue()

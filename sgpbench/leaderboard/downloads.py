@@ -8,6 +8,7 @@ import json
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from xml.sax.saxutils import escape
 
 from sgpbench.leaderboard.board import Board, BoardColumn, Cell, Row
@@ -41,22 +42,36 @@ _FEED_ENTRIES = 100
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A result's evidence: where it is linked to, and its bytes where the site carries it."""
+    """A result's evidence: where it is linked to, and the file that the site is to carry, if it is."""
 
     address: str | None
-    data: bytes | None
+    file: Path | None
 
 
-def publish(entry: Entry) -> Published:
-    """The evidence of a result: its public address, else the file itself where it is small and intact."""
+def publish(entries: Sequence[Entry], most_bytes: int) -> dict[str, Published]:
+    """Path of a result → its evidence: at its public address, else on the site where it is small and intact.
+
+    The site carries none where all together have more than ``most_bytes``.
+    """
+    carried = [entry for entry in entries if _can_carry(entry)]
+    if sum(entry.result.evidence.bytes for entry in carried if entry.result.evidence) > most_bytes:
+        carried = []
+    paths = {entry.path for entry in carried}
+    found = {}
+    for entry in entries:
+        evidence = entry.result.evidence
+        if entry.path in paths and entry.digest is not None:
+            found[entry.path] = Published(f"data/evidence/{entry.slug}.parquet", entry.digest.evidence)
+        else:
+            found[entry.path] = Published(safe_link(evidence.address) if evidence else None, None)
+    return found
+
+
+def _can_carry(entry: Entry) -> bool:
     evidence = entry.result.evidence
-    if evidence is None:
-        return Published(None, None)
-    if address := safe_link(evidence.address):
-        return Published(address, None)
-    if entry.digest is None or evidence.bytes > LARGEST_IN_GIT:
-        return Published(None, None)
-    return Published(f"data/evidence/{entry.slug}.parquet", entry.digest.evidence.read_bytes())
+    if evidence is None or entry.digest is None or safe_link(evidence.address):
+        return False
+    return evidence.bytes <= LARGEST_IN_GIT
 
 
 def table_files(boards: Sequence[Board]) -> list[tuple[str, str, bytes]]:
