@@ -253,9 +253,8 @@ def main() -> None:
     for side, value in best.items():
         used = min(processor[side])
         print(f"{side:<10}{value:8.1f} s{len(drawings) / value:8.1f} drawings/s{used:8.1f} s of processor")
-    print(
-        f"ratio     {report['ratio']:8.2f} by the clock, {report['processor_ratio']:.2f} by the processor; scores differ by at most {apart:.1e}"
-    )
+    print(f"ratio     {report['ratio']:8.2f} by the clock, {report['processor_ratio']:.2f} by the processor")
+    print(f"scores differ by at most {apart:.1e}")
     if busy is not None:
         print(f"GPU busy  {busy:8.0%} of the time")
 
@@ -269,7 +268,7 @@ def processor_seconds() -> float:
 def measure_ours(
     cache: Path, suffix: str, device: str, drawings: Sequence[Drawing], warm: Sequence[Drawing]
 ) -> tuple[float, float, float | None, list[tuple[float, float]]]:
-    """Seconds by the clock and of processor time, GPU use, and scores with a cache that holds nothing yet; the encoders are loaded before."""
+    """Seconds by the clock and of processor time, GPU use, and scores; the cache is empty, the encoders are loaded."""
 
     async def run() -> tuple[float, float, float | None, list[tuple[float, float]]]:
         context = MetricContext(None, load_protocol("v1"), cache, device=device)
