@@ -22,6 +22,7 @@ from sgpbench.leaderboard.pages import PROMPTS_A_PAGE, Site, column_domain, coun
 from sgpbench.leaderboard.plots import plot_groups
 from sgpbench.leaderboard.reported_pages import overall_pivots, pivots
 from sgpbench.leaderboard.standings import Member, Standings, standings_of
+from sgpbench.leaderboard.static_cells import StaticCells
 from sgpbench.leaderboard.thumbnails import Thumbnails
 from sgpbench.paths import cache_dir, root_folder
 from sgpbench.records import Outcome
@@ -233,26 +234,26 @@ class _Build:
             if self.options.programs:
                 for one in gallery.shown:
                     self.writer.write(f"{folder}/programs/{one.row.slug}.js", programs_data(gallery, one))
+            occurring = {outcome for one in gallery.shown for outcome in one.outcomes.values()}
             pages = max(1, -(-len(gallery.prompts) // PROMPTS_A_PAGE))
+            shared: dict[str, object] = {
+                "site": site,
+                "gallery": gallery,
+                "galleries": site.galleries,
+                "protocols": protocols,
+                "pages": pages,
+                "categories": sorted({prompt.category for prompt in gallery.prompts}),
+                "outcomes": [str(outcome) for outcome in Outcome if str(outcome) in occurring],
+                "cells": StaticCells(gallery, "../../"),
+            }
             for number in range(1, pages + 1):
-                start = (number - 1) * PROMPTS_A_PAGE
                 self._page(
                     f"{folder}/{'index' if number == 1 else f'page-{number}'}.html",
                     "gallery.html.j2",
                     here="gallery/index.html",
-                    site=site,
-                    gallery=gallery,
-                    galleries=site.galleries,
-                    protocols=protocols,
-                    prompts=gallery.prompts[start : start + PROMPTS_A_PAGE],
+                    prompts=gallery.prompts[(number - 1) * PROMPTS_A_PAGE : number * PROMPTS_A_PAGE],
                     page=number,
-                    pages=pages,
-                    categories=sorted({prompt.category for prompt in gallery.prompts}),
-                    outcomes=[
-                        str(outcome)
-                        for outcome in Outcome
-                        if any(str(outcome) in one.outcomes.values() for one in gallery.shown)
-                    ],
+                    **shared,
                 )
 
 

@@ -128,7 +128,7 @@ def _load(kept: Path, thumbnails: Thumbnails) -> Shelf | None:
         shelf = Shelf(stored["pictures"], stored["programs"], stored["problem"])
     except (OSError, ValueError, KeyError):
         return None
-    return shelf if all(thumbnails.path(digest).is_file() for digest in shelf.pictures.values()) else None
+    return shelf if all(map(thumbnails.has, shelf.pictures.values())) else None
 
 
 def _save(kept: Path, shelf: Shelf) -> None:

@@ -80,10 +80,12 @@ class SiteWriter:
     def finish(self) -> None:
         """Removes files of earlier builds that this one does not have."""
         for path in sorted(set(self._existing) - self._paths):
-            (self.folder / path).unlink(missing_ok=True)
-        for folder in sorted((p for p in self.folder.rglob("*") if p.is_dir()), reverse=True):
-            if not any(folder.iterdir()):
-                folder.rmdir()
+            stale = self.folder / path
+            stale.unlink(missing_ok=True)
+            parent = stale.parent
+            while parent != self.folder and not any(parent.iterdir()):
+                parent.rmdir()
+                parent = parent.parent
 
     def _claim(self, path: str, size: int) -> bool:
         """Counts a file once; ``False`` where it was written before in this build."""

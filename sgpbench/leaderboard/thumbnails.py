@@ -35,6 +35,7 @@ class Thumbnails:
         self.cache = cache
         self.rendered = 0
         self._sandboxes: dict[str, tuple[Sandbox, str]] = {}
+        self._known = _listed(cache)
 
     def __enter__(self) -> Self:
         return self
@@ -64,7 +65,7 @@ class Thumbnails:
         waiting: list[tuple[str, str, Future[Rendered]]] = []
         for name, program in programs:
             digest = picture_hash(identity, program)
-            if self.path(digest).is_file():
+            if self.has(digest):
                 found[name] = digest
                 continue
             waiting.append((name, digest, sandbox.submit(program)))
@@ -73,6 +74,10 @@ class Thumbnails:
         for one in waiting:
             found.update(self._kept(*one))
         return found
+
+    def has(self, digest: str) -> bool:
+        """Whether a picture is kept."""
+        return digest in self._known
 
     def path(self, digest: str) -> Path:
         """Where a picture is kept."""
@@ -83,11 +88,12 @@ class Thumbnails:
         if png is None:
             return {name: None}
         target = self.path(digest)
-        if not target.is_file():
+        if not self.has(digest):
             target.parent.mkdir(parents=True, exist_ok=True)
             temporary = target.with_name(f"{target.name}.{os.getpid()}.part")
             temporary.write_bytes(small_picture(png))
             temporary.replace(target)
+            self._known.add(digest)
             self.rendered += 1
         return {name: digest}
 
@@ -102,6 +108,17 @@ class Thumbnails:
             sandbox = Sandbox(rule, repair)
             self._sandboxes[key] = (sandbox, canonical_hash(dict(sandbox.identity), 32))
         return self._sandboxes[key]
+
+
+def _listed(cache: Path) -> set[str]:
+    """The hashes of all pictures that are kept; listing folders is much quicker than asking for each file."""
+    found: set[str] = set()
+    if cache.is_dir():
+        for folder in cache.iterdir():
+            if folder.is_dir():
+                with os.scandir(folder) as entries:
+                    found.update(e.name.removesuffix(".webp") for e in entries if e.name.endswith(".webp"))
+    return found
 
 
 def picture_hash(identity: str, program: str) -> str:
