@@ -27,7 +27,7 @@ from sgpbench.metrics.interface import Metric, MetricContext, Need
 from sgpbench.metrics.vqa_blip import BLIP_NAMES, open_blip_answerer
 from sgpbench.metrics.vqa_core import KINDS, accuracy, accuracy_by_kind, choose, evidence
 from sgpbench.metrics.vqa_interface import Answerer, Answers, Asked
-from sgpbench.metrics.weights import Weights, require
+from sgpbench.metrics.weights import Weights, locate, require
 from sgpbench.records import Column, Drawing, Failure, Json, Outcome, Score
 
 __all__ = ["Vqa", "open_vqa"]
@@ -161,6 +161,8 @@ def open_vqa(context: MetricContext) -> Metric:
     """
     name = context.argument or context.protocol.scoring.vqa.answerer
     if name in BLIP_NAMES:
+        # Both kinds of weights are looked for before either is opened.
+        locate(f"vqa[{name}]", [name, _SENTENCES])
         answerer = open_blip_answerer(name, context)
     else:
         from sgpbench.metrics.vqa_vlm import open_vlm_answerer
