@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sgpbench.errors import PluginError
+from sgpbench.errors import PluginError, UsageError
 from sgpbench.models import catalog
 from sgpbench.models.catalog import CatalogEntry, catalog_files, read_catalog_file
 from sgpbench.models.connection import SHARED_ARGUMENTS
@@ -150,3 +150,10 @@ def test_one_name_twice_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             catalog.known_models()
     finally:
         catalog.known_models.cache_clear()
+
+
+def test_a_model_that_the_catalog_does_not_know_can_be_said_to_see() -> None:
+    assert not resolve("openai/my-vlm").sees
+    assert resolve("openai/my-vlm", {"sees": "true"}).sees
+    with pytest.raises(UsageError, match="true or false"):
+        resolve("openai/my-vlm", {"sees": "yes"})

@@ -69,8 +69,8 @@ def resolve(name: str, model_args: Mapping[str, str] | None = None) -> ModelSpec
     """What the user asked for, merged with what the catalog knows.
 
     ``temperature``, ``top_p``, ``max_tokens`` and ``stop`` among ``model_args`` are sampling values, ``price_input``,
-    ``price_output``, ``price_cached`` and ``price_reasoning`` (US dollars per million tokens) replace the price; all
-    others go to the adapter.
+    ``price_output``, ``price_cached`` and ``price_reasoning`` (US dollars per million tokens) replace the price;
+    ``sees=true`` says of a model that the catalog does not know that it takes pictures; all others go to the adapter.
 
     Raises:
         UsageError: there is no such model or adapter, or a value is not a number.
@@ -79,6 +79,7 @@ def resolve(name: str, model_args: Mapping[str, str] | None = None) -> ModelSpec
     given = dict(model_args or {})
     sampling = {key: _sampling_value(key, given.pop(key)) for key in _SAMPLING if key in given}
     price = _given_price({key: given.pop(key) for key in _PRICES if key in given})
+    sees = _yes_or_no("sees", given.pop("sees")) if "sees" in given else None
     if entry := find_entry(name):
         spec = _with_facts(ModelSpec(entry.name, entry.adapter, entry.id, {**entry.args, **given}), entry)
     else:
@@ -88,7 +89,15 @@ def resolve(name: str, model_args: Mapping[str, str] | None = None) -> ModelSpec
             spec = _with_facts(spec, same)
     if refused := sorted(spec.fixed & sampling.keys()):
         raise UnsupportedParameter(f"{spec.name} does not take {' and '.join(refused)}; leave the --model-arg out.")
-    return dataclasses.replace(spec, sampling=sampling, price=price or spec.price)
+    return dataclasses.replace(
+        spec, sampling=sampling, price=price or spec.price, sees=spec.sees if sees is None else sees
+    )
+
+
+def _yes_or_no(key: str, text: str) -> bool:
+    if text not in {"true", "false"}:
+        raise UsageError(f"{key} is true or false, not '{text}'.")
+    return text == "true"
 
 
 def _sampling_value(key: str, text: str) -> float | int | str:
