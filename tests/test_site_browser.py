@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -128,21 +129,24 @@ def test_sorting_turns_around_and_keeps_missing_values_last(visit: Visit) -> Non
     assert names(page) == sorted(names(page), key=str.lower)
 
 
-def test_sorting_150_rows_takes_under_100_ms(visit: Visit) -> None:
-    page = visit.open("index.html")
-    taken = page.evaluate(
-        """() => {
-            const body = document.querySelector("table.sortable tbody");
-            return body.rows.length && (() => {
-                const button = document.querySelector("th.score button");
+def test_sorting_150_rows_takes_under_100_ms(browser: Browser, folder: Path) -> None:
+    head, body, foot = re.split(r"(?<=<tbody>)|(?=</tbody>)", (folder / "index.html").read_text("utf-8"), maxsplit=2)
+    (folder / "many.html").write_text(head + body * 30 + foot, "utf-8")
+    page = Visit(browser, folder.as_uri()).open("many.html")
+    (folder / "many.html").unlink()
+    assert len(names(page)) == 150
+    best = page.evaluate(
+        """() => Array.from(document.querySelectorAll("th.score button, th[data-key=model] button"), (button) =>
+            Math.min(...Array.from({length: 5}, () => {
                 const begun = performance.now();
                 button.click();
-                body.getBoundingClientRect();
+                document.body.getBoundingClientRect();
                 return performance.now() - begun;
-            })();
-        }"""
+            })))"""
     )
-    assert 0 < taken < 100
+    page.context.close()
+    assert len(best) == 3
+    assert max(best) < 100
 
 
 def test_filters_and_search_narrow_the_rows(visit: Visit) -> None:

@@ -11,7 +11,7 @@ from typing import TypeVar
 from sgpbench.leaderboard import figures
 from sgpbench.leaderboard.board import make_boards, rankable_entries
 from sgpbench.leaderboard.captions import TaskWords, task_words
-from sgpbench.leaderboard.cards import card, icon
+from sgpbench.leaderboard.cards import card, icon, kept_card
 from sgpbench.leaderboard.downloads import BIBTEX, Published, atom_feed, publish, table_files
 from sgpbench.leaderboard.entries import Entry, read_entries
 from sgpbench.leaderboard.gallery import Gallery, gallery_data, make_galleries, programs_data
@@ -200,7 +200,10 @@ class _Build:
                 for column in board.columns
                 if (cell := row.cells[column.key]).number and column.scoring
             ]
-            self.writer.write(f"cards/{page}.png", card(plain(row.title), f"protocol {board.protocol}", lines))
+            self.writer.write(
+                f"cards/{page}.png",
+                kept_card(self.cache / "cards", row.title, f"protocol {board.protocol}", lines),
+            )
 
     def _write_downloads(self, site: Site, entries: Sequence[Entry]) -> None:
         listed = []

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import functools
 import io
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sgpbench.leaderboard.naming import shortened
+from sgpbench.protocol import canonical_hash
 from sgpbench.svg.render import FONTS_FOLDER
 
 if TYPE_CHECKING:
     from PIL import Image, ImageFont
 
-__all__ = ["card", "icon"]
+__all__ = ["card", "icon", "kept_card"]
 
 _PAPER, _INK, _QUIET, _BLUE, _RED = "#fbfaf7", "#1d2126", "#5b6470", "#2456a6", "#c2410c"
 _SIZE = (1200, 630)
+_VERSION = 1
+"""Of the card's looks."""
 
 
 def card(title: str, subtitle: str, lines: Sequence[tuple[str, str]]) -> bytes:
@@ -39,6 +44,20 @@ def card(title: str, subtitle: str, lines: Sequence[tuple[str, str]]) -> bytes:
         )
         draw.text((1124, y), number, font=_font("LiberationSans-Bold", 40), fill=_BLUE, anchor="ra")
     return _png(picture.quantize(48, method=Image.Quantize.FASTOCTREE))
+
+
+def kept_card(cache: Path, title: str, subtitle: str, lines: Sequence[tuple[str, str]]) -> bytes:
+    """The same, drawn once and then kept in a folder under what is written on it."""
+    kept = cache / f"{canonical_hash([_VERSION, title, subtitle, list(lines)], 32)}.png"
+    try:
+        return kept.read_bytes()
+    except OSError:
+        data = card(title, subtitle, lines)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    temporary = kept.with_name(f"{kept.name}.{os.getpid()}.part")
+    temporary.write_bytes(data)
+    temporary.replace(kept)
+    return data
 
 
 def icon() -> bytes:
