@@ -68,6 +68,8 @@ def _on_white(image: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
         return np.repeat(values[..., None], 3, axis=2)
     if values.shape[2] == 3:
         return np.asarray(cv2.cvtColor(values, cv2.COLOR_BGR2RGB), np.uint8)
+    if values[..., 3].min() == 255:
+        return np.asarray(cv2.cvtColor(values, cv2.COLOR_BGRA2RGB), np.uint8)
     alpha = values[..., 3:].astype(np.float32) / 255
     mixed = values[..., 2::-1].astype(np.float32) * alpha + 255 * (1 - alpha)
     return np.rint(mixed).astype(np.uint8)

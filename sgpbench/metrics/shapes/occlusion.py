@@ -292,15 +292,14 @@ def _regular(corners: int, inner: float | None = None) -> Callable[[Hidden, Poin
         some = points[:: max(1, len(points) // 90)]
         centre, radius = cv2.minEnclosingCircle(hidden.points.astype(np.float32))
         middle = hidden.points.mean(0)
-        found = []
+        rough = []
         for origin in (np.array(centre), middle):
             for step in range(3):
                 turned = _turned(template * radius, step * 2 * np.pi / corners / 3) + origin
-                fitted = _fitted(turned, some)
-                if fitted is not None:
-                    found.append(fitted)
-        found.sort(key=lambda item: item[0])
-        return [outline for _, outline in found[:3]]
+                rough.append(_moved(turned, some, 6))
+        rough.sort(key=lambda outline: _distance(some, outline))
+        finished = [_stretched(_moved(outline, some, 14), some, 10) for outline in rough[:2]]
+        return sorted((outline for outline in finished if _is_regular(outline)), key=lambda o: _distance(some, o))
 
     return fits
 
@@ -310,27 +309,47 @@ def _turned(points: Points, angle: float) -> Points:
     return turned
 
 
-def _fitted(outline: Points, points: Points) -> tuple[float, Points] | None:
-    """An outline moved, turned, scaled and at last mildly stretched onto points; with the mean distance left."""
-    corners = outline
-    for step in range(30):
-        dense = _dense(corners, 150)
-        nearest = dense[_squares(points, dense).argmin(1)]
-        if step < 20:
-            z, w = nearest @ np.array([1, 1j]), points @ np.array([1, 1j])
-            system = np.column_stack([z, np.ones_like(z)])
-            (scale, shift), *_ = np.linalg.lstsq(system, w, rcond=None)
-            moved = (corners @ np.array([1, 1j])) * scale + shift
-            corners = np.column_stack([moved.real, moved.imag])
-        else:
-            system = np.column_stack([nearest, np.ones(len(nearest))])
-            change, *_ = np.linalg.lstsq(system, points, rcond=None)
-            corners = corners @ change[:2] + change[2]
-    left = np.sqrt(_squares(points, _dense(corners, 240)).min(1)).mean()
-    spread = np.linalg.svd(corners - corners.mean(0), compute_uv=False)
-    if not np.isfinite(left) or spread[0] > _STRETCH * spread[1]:
-        return None
-    return float(left), corners
+def _nearest(outline: Points, points: Points) -> Points:
+    """For each point the nearest one on an outline."""
+    dense = _dense(outline, 150)
+    nearest: Points = dense[_squares(points, dense).argmin(1)]
+    return nearest
+
+
+def _distance(points: Points, outline: Points) -> float:
+    return float(np.sqrt(_squares(points, _dense(outline, 240)).min(1)).mean())
+
+
+def _moved(outline: Points, points: Points, steps: int) -> Points:
+    """An outline moved, turned and scaled onto points, by iterated closest points."""
+    z = outline @ _COMPLEX
+    for _ in range(steps):
+        near = _nearest(np.column_stack([z.real, z.imag]), points) @ _COMPLEX
+        wanted = points @ _COMPLEX
+        about, target = near.mean(), wanted.mean()
+        scale = np.vdot(near - about, wanted - target) / max(np.vdot(near - about, near - about).real, 1e-9)
+        z = (z - about) * scale + target
+    return np.column_stack([z.real, z.imag])
+
+
+_COMPLEX = np.array([1, 1j])
+
+
+def _stretched(outline: Points, points: Points, steps: int) -> Points:
+    """The same with an affine change instead, for shapes that are not quite regular."""
+    for _ in range(steps):
+        near = _nearest(outline, points)
+        change, *_ = np.linalg.lstsq(np.column_stack([near, np.ones(len(near))]), points, rcond=None)
+        outline = outline @ change[:2] + change[2]
+    return outline
+
+
+def _is_regular(outline: Points) -> bool:
+    """Whether an outline is still nearly as wide as long."""
+    if not np.isfinite(outline).all():
+        return False
+    spread = np.linalg.svd(outline - outline.mean(0), compute_uv=False)
+    return bool(spread[0] <= _STRETCH * spread[1])
 
 
 def _star(hidden: Hidden, points: Points) -> Sequence[Points]:

@@ -20,6 +20,7 @@ _FOLLOWED = 0.4
 """Share of a shape's boundary that lines of one colour must follow to be its outline."""
 _HAIRLINE = 7.0
 """Lines up to this wide come in fragments; each of them need only touch a shape along most of its length."""
+_MOST_STRAYS = 24
 _MITER = 22
 """How far the mitred tip of an outline may reach beyond a star's tip."""
 _NEAR = 5
@@ -51,8 +52,8 @@ def strays(
     if np.count_nonzero(left_over) < _STRAY:
         return []
     number, blobs, stats, _ = cv2.connectedComponentsWithStats(left_over, connectivity=8)
-    found = []
-    for index in range(1, number):
+    found: list[Part] = []
+    for index in sorted(range(1, number), key=lambda index: -int(stats[index, cv2.CC_STAT_AREA]))[:_MOST_STRAYS]:
         x, y, width, height, area = (int(value) for value in stats[index])
         if area < _STRAY:
             continue

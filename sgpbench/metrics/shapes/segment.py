@@ -53,20 +53,36 @@ def segment(pixels: npt.NDArray[np.uint8]) -> Canvas:
     kernel = np.ones((3, 3), np.uint8)
     core = cv2.erode(names, kernel) == cv2.dilate(names, kernel)
     flat = (core & (names != background)).astype(np.uint8)
-    number, regions, stats, _ = cv2.connectedComponentsWithStats(flat, connectivity=4, ltype=cv2.CV_16U)
+    regions, stats = _regions(flat)
+    number = len(stats)
     order = [index for index in range(1, number) if stats[index, cv2.CC_STAT_AREA] >= _SPECK]
     order.sort(key=lambda index: -stats[index, cv2.CC_STAT_AREA])
     order = order[:_MOST_PARTS]
     groups = _joined(pixels, regions, order)
     empty = core & (names == background)
     solid, outlines, marks = sorted_out(_drafts(regions, stats, names, groups, empty), empty)
-    owner = np.where(empty, 0, -1).astype(np.int16)
+    owner = empty.astype(np.int16) - 1
     for index, part in enumerate(solid):
         left, top, right, bottom = part.box
         view = owner[top:bottom, left:right]
         view[part.mask > 0] = index + 1
     marks += strays(names, background, [*solid, *outlines, *marks], empty)
     return Canvas(pixels, NAMES[background], tuple(solid), tuple(marks), owner)
+
+
+def _regions(flat: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int32]]:
+    """Connected components of a mask and their statistics, looked for only where anything is."""
+    regions = np.zeros(flat.shape, np.uint16)
+    x, y, width, height = cv2.boundingRect(flat)
+    if width == 0:
+        return regions, np.zeros((1, 5), np.int32)
+    _, found, stats, _ = cv2.connectedComponentsWithStats(
+        flat[y : y + height, x : x + width], connectivity=4, ltype=cv2.CV_16U
+    )
+    regions[y : y + height, x : x + width] = found
+    stats[:, cv2.CC_STAT_LEFT] += x
+    stats[:, cv2.CC_STAT_TOP] += y
+    return regions, np.asarray(stats, np.int32)
 
 
 def _at_side(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -108,6 +124,8 @@ def _joined(pixels: npt.NDArray[np.uint8], regions: npt.NDArray[np.uint16], orde
 
 def _smooth_pairs(pixels: npt.NDArray[np.uint8], regions: npt.NDArray[np.uint16]) -> list[tuple[int, int]]:
     """Pairs of regions whose colours hardly differ across the edge between them."""
+    x, y, width, height = cv2.boundingRect((regions > 0).astype(np.uint8))
+    regions, pixels = regions[y : y + height, x : x + width], pixels[y : y + height, x : x + width]
     firsts, seconds, steps = [], [], []
     for axis in (0, 1):
         a, b = (regions[:-_REACH], regions[_REACH:]) if axis == 0 else (regions[:, :-_REACH], regions[:, _REACH:])

@@ -38,7 +38,8 @@ def silhouette(canvas: Canvas, index: int, *, outlined: bool) -> Points:
     if not around.any():
         return part.contour.astype(np.float32)
     crop = canvas.pixels[top:bottom, left:right]
-    cover = _cover(crop, owner, index + 1)
+    small = max(right - left, bottom - top) <= _SMALL + 2 * _MARGIN
+    cover = _cover(crop, owner, index + 1) if small else _whole(owner, index + 1)
     shift = np.array([left, top], np.int32)
     filled = np.zeros(owner.shape, np.uint8)
     cv2.drawContours(filled, [part.contour - shift], -1, 255, cv2.FILLED)
@@ -47,7 +48,7 @@ def silhouette(canvas: Canvas, index: int, *, outlined: bool) -> Points:
     cover[around & (filled == 0)] = 0.0
     if not outlined:
         cover[cv2.dilate(filled, np.ones((3, 3), np.uint8)) == 0] = 0.0
-    times = 4 if max(right - left, bottom - top) <= _SMALL + 2 * _MARGIN else 1
+    times = 4 if small else 1
     if times > 1:
         cover = np.asarray(cv2.resize(cover, None, fx=times, fy=times, interpolation=cv2.INTER_LINEAR), np.float32)
         cover = np.asarray(cv2.GaussianBlur(cover, (0, 0), _SMOOTHING * times), np.float32)
@@ -58,6 +59,12 @@ def silhouette(canvas: Canvas, index: int, *, outlined: bool) -> Points:
         return part.contour.astype(np.float32)
     contour = max(holding, key=len)[:, 0].astype(np.float32)
     return np.asarray((contour + 0.5) / times - 0.5 + shift, np.float32)
+
+
+def _whole(owner: npt.NDArray[np.int16], own: int) -> npt.NDArray[np.float32]:
+    """The part with its outline, less the outer half of its edges; 0 or 1. To a pixel, which does for a large shape."""
+    mask = ((owner == own) | (owner == -1)).astype(np.uint8)
+    return np.asarray(cv2.erode(mask, np.ones((3, 3), np.uint8)), np.float32)
 
 
 def _cover(crop: npt.NDArray[np.uint8], owner: npt.NDArray[np.int16], own: int) -> npt.NDArray[np.float32]:
