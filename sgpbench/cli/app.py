@@ -35,28 +35,33 @@ _COMMANDS = {
 
 
 class _LazyGroup(TyperGroup):
-    """Commands whose modules are imported only when they are needed: ``--help`` stays fast."""
+    """Commands whose modules are imported only when they are called: ``--help`` stays fast."""
+
+    _called = False
 
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
         return list(_COMMANDS)
+
+    def resolve_command(  # type: ignore[override]
+        self, ctx: typer.Context, args: list[str]
+    ) -> tuple[str | None, TyperCommand | TyperGroup | None, list[str]]:
+        self._called = True
+        try:
+            return super().resolve_command(ctx, args)  # type: ignore[return-value]
+        finally:
+            self._called = False
 
     def get_command(self, ctx: typer.Context, cmd_name: str) -> TyperCommand | TyperGroup | None:  # type: ignore[override]
         if cmd_name not in _COMMANDS:
             return None
         name, help_line = _COMMANDS[cmd_name]
-        if _only_help():
+        if not self._called:
             return TyperCommand(cmd_name, help=help_line)
         command = typer.main.get_command(importlib.import_module(name).app)
         command.name = cmd_name
         command.help = command.help or help_line
         assert isinstance(command, TyperCommand | TyperGroup)
         return command
-
-
-def _only_help() -> bool:
-    """Whether the command line asks for the list of commands alone."""
-    words = [word for word in sys.argv[1:] if word != "--verbose"]
-    return not words or words[0] in {"--help", "-h"}
 
 
 app = typer.Typer(
