@@ -11,7 +11,7 @@ from sgpbench.records import Prompt, Slice
 from sgpbench.tasks.slices import category_slices
 
 from .grammar import CATEGORIES, make_scene
-from .words import caption, canonical_text
+from .words import canonical_text, caption
 
 if TYPE_CHECKING:
     import pandas as pd
