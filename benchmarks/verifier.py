@@ -12,6 +12,7 @@ verifier was written; the published figure uses seeds from 1,000 up, and a run o
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import time
 from collections import Counter
@@ -25,7 +26,10 @@ import resvg_py
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from verifier_drawings.faults import possible_faults, with_fault
+from verifier_drawings.hand import hand_drawings
+from verifier_drawings.misses import MISSES, miss_svg
 from verifier_drawings.sampler import Fault, arrange
+from verifier_drawings.styles import STYLES, styled_svg
 from verifier_drawings.writer import write_svg
 
 from sgpbench.metrics.shapes import Verdict, read_scene, score_png
@@ -149,6 +153,66 @@ def table(title: str, good: Counter[str], total: Counter[str]) -> None:
     print(f"  {'all':20} {done:6} of {every:6}  {done / every:8.2%}", flush=True)
 
 
+def run_hand(keep: Path | None) -> None:
+    """Right ones must be all-met; of the others every fault that was put in must be named."""
+    good, total = Counter[str](), Counter[str]()
+    for drawing in hand_drawings():
+        case = Case(drawing.name, "hand", drawing.scene, drawing.svg, canvas_of(drawing.svg))
+        verdict = verdict_on(case)
+        unmet = {f"{check.kind} {check.about}".strip() for check in verdict.unmet}
+        fine = verdict.all_met if not drawing.broken else set(drawing.broken) <= unmet
+        kind = "not met, faults named" if drawing.broken else "all-met"
+        total[kind] += 1
+        good[kind] += fine
+        if not fine:
+            print(f"  {drawing.name} expected {drawing.broken}", file=sys.stderr)
+            report(case, verdict, keep)
+    table("SVGs written by hand in the manner of language models", good, total)
+
+
+def canvas_of(svg: str) -> tuple[int, int]:
+    """The pixels of a rendering whose longer side is 512."""
+    box = re.search(r'viewBox="[-\d.]+ [-\d.]+ ([\d.]+) ([\d.]+)"', svg) or re.search(
+        r'width="(\d+)" height="(\d+)"', svg
+    )
+    width, height = (float(box[1]), float(box[2])) if box else (1.0, 1.0)
+    return round(512 * width / max(width, height)), round(512 * height / max(width, height))
+
+
+def run_styles(seed: int, number: int) -> None:
+    print("\nstyle shifts: right scenes, drawn otherwise than asked")
+    plans = []
+    for name, _, scene in scenes(seed + 900_000):
+        plan = arrange(scene, Random(f"styles {name}"))
+        if plan is not None and not any(s["kind"] == "overlap" for s in scene["statements"]):
+            plans.append((scene, plan))
+        if len(plans) == number:
+            break
+    for style in STYLES:
+        met = share = 0.0
+        for scene, plan in plans:
+            png = render(styled_svg(plan, Random(style), style), (int(plan.width), int(plan.height)))
+            verdict = score_png(png, read_scene(scene))
+            met += verdict.all_met
+            share += verdict.share
+        print(f"  {style:42} all-met {met / len(plans):6.1%}   constraints met {share / len(plans):6.1%}", flush=True)
+
+
+def run_misses() -> None:
+    print("\nnear misses: one shape asked for, something like it drawn (three sizes, four turns)")
+    for miss in MISSES:
+        scene = {"background": "white", "statements": []}
+        scene["groups"] = [{"id": "a", "shape": miss.asked, "color": "blue", "count": 1}]
+        verdicts = [
+            score_png(render(miss_svg(miss, scale=scale, angle=angle)), read_scene(scene)).all_met
+            for scale in (0.5, 0.9, 1.7)
+            for angle in (0, 17, 45, 71)
+        ]
+        wrong = "" if set(verdicts) == {miss.accepted} else "   <- not as decided"
+        decided = "accepted" if miss.accepted else "refused"
+        print(f"  {miss.asked:10} {miss.drawn:42} {decided:9} {sum(verdicts):3} of {len(verdicts)} accepted{wrong}")
+
+
 def run_speed(seed: int, number: int) -> None:
     cases = list(right_cases(seed, number))
     verdict_on(cases[0])
@@ -174,6 +238,9 @@ def main() -> None:
     parts = {
         "right": lambda: run_right(options.seed, options.number, options.keep),
         "faulty": lambda: run_faulty(options.seed, options.number, options.keep),
+        "hand": lambda: run_hand(options.keep),
+        "styles": lambda: run_styles(options.seed, 100),
+        "misses": run_misses,
         "speed": lambda: run_speed(options.seed, min(options.number, 400)),
     }
     for name, part in parts.items():

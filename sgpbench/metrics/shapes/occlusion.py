@@ -296,9 +296,9 @@ def _regular(corners: int, inner: float | None = None) -> Callable[[Hidden, Poin
         for origin in (np.array(centre), middle):
             for step in range(3):
                 turned = _turned(template * radius, step * 2 * np.pi / corners / 3) + origin
-                rough.append(_moved(turned, some, 6))
+                rough.append(_moved(turned, some, 8))
         rough.sort(key=lambda outline: _distance(some, outline))
-        finished = [_stretched(_moved(outline, some, 14), some, 10) for outline in rough[:2]]
+        finished = [_stretched(_moved(outline, some, 14), some, 10) for outline in rough[:3]]
         return sorted((outline for outline in finished if _is_regular(outline)), key=lambda o: _distance(some, o))
 
     return fits

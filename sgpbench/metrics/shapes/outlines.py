@@ -101,7 +101,8 @@ def _marks(thin: Sequence[Part], solid: Sequence[Part]) -> list[Part]:
         outlined = [part for part in near if _is_followed(part, alike)]
         if _near_share(line, outlined, reach) >= 0.97:
             continue
-        if wide <= _HAIRLINE and _near_share(line, near, 1.2 * _NEAR) >= 0.6 and _near_share(line, near, reach) >= 0.97:
+        touches = wide <= _HAIRLINE and _near_share(line, near, 1.2 * _NEAR) >= 0.5
+        if touches and _near_share(line, near, _MITER) >= 0.97:
             continue
         marks.append(line)
     return marks

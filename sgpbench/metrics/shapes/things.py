@@ -19,7 +19,7 @@ __all__ = ["Thing", "Things", "find_things"]
 
 _REACH = 18
 """Two regions with outlines of their own may be this far apart and still touch (pixels)."""
-_ENDS = 6
+_ENDS = 4
 """Points at each end of a contact that say nothing of the boundary beyond it."""
 _HOLLOW = 0.12
 """Largest share of a shape that may show the background: a highlight, not a hole."""
