@@ -6,7 +6,7 @@ import asyncio
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -40,12 +40,12 @@ def answers(model: Model, *requests: Request) -> list[Completion]:
 def test_baselines_always_answer_with_well_formed_svg(name: str, caption: str) -> None:
     (completion,) = answers(open_model(resolve(f"baseline/{name}")), request(caption))
     assert completion.finish_reason is FinishReason.STOP
-    assert ElementTree.fromstring(completion.text).tag == "{http://www.w3.org/2000/svg}svg"
+    assert ET.fromstring(completion.text).tag == "{http://www.w3.org/2000/svg}svg"
 
 
 def test_the_caption_baseline_writes_the_words_themselves() -> None:
     (completion,) = answers(open_model(resolve("baseline/caption")), request())
-    words = " ".join(" ".join(ElementTree.fromstring(completion.text).itertext()).split())
+    words = " ".join(" ".join(ET.fromstring(completion.text).itertext()).split())
     assert words == CAPTION
 
 

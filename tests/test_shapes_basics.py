@@ -88,9 +88,9 @@ def simple(prompts: list[Prompt]) -> Prompt:
     """A prompt that asks for one group of two or more circles, squares or the like, and nothing else."""
     for prompt in prompts:
         scene = read_scene(prompt.metadata["scene"])
-        if len(scene.groups) == 1 and scene.groups[0].count == 2 and not scene.statements:
-            if scene.groups[0].shape in {"circle", "square", "triangle"}:
-                return prompt
+        alone = len(scene.groups) == 1 and not scene.statements
+        if alone and scene.groups[0].count == 2 and scene.groups[0].shape in {"circle", "square", "triangle"}:
+            return prompt
     raise AssertionError("no prompt asks for two simple things")
 
 
