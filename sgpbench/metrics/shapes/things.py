@@ -23,6 +23,8 @@ _ENDS = 4
 """Points at each end of a contact that say nothing of the boundary beyond it."""
 _HOLLOW = 0.12
 """Largest share of a shape that may show the background: a highlight, not a hole."""
+_TINT = 20.0
+"""How far from a mix of a shape's colour with white a highlight may be, in levels of 255."""
 _LONG = 0.2
 """Length of a contact, over the root of the smaller area, from which it is more than a touch at a point."""
 
@@ -79,6 +81,22 @@ class Things:
         """Whether two things touch along a line."""
         return (min(a.index, b.index), max(a.index, b.index)) in self.contacts
 
+    def is_highlight(self, thing: Thing) -> bool:
+        """Whether a thing is a small spot within another one, in a paler tint of its colour."""
+        if len(thing.parts) != 1:
+            return False
+        around = [(other, on_line) for (one, other), on_line in self.touching.items() if one == thing.parts[0]]
+        if len(around) != 1 or around[0][1].mean() < 0.97:
+            return False
+        spot, host = self.canvas.parts[thing.parts[0]], self.canvas.parts[around[0][0]]
+        if spot.area > _HOLLOW * host.area:
+            return False
+        own, under = (self.canvas.pixels[self.canvas.owner == number + 1] for number in (thing.parts[0], around[0][0]))
+        color, base = np.median(own, axis=0), np.median(under, axis=0)
+        paler = 255.0 - base
+        share = float((color - base) @ paler) / max(float(paler @ paler), 1.0)
+        return 0.0 < share <= 1.0 and float(np.abs(color - base - share * paler).max()) <= _TINT
+
     def joined(self, members: Sequence[Thing], shape: str) -> Things | None:
         """The same with some things taken as pieces of one partly hidden shape; ``None`` where they are not."""
         indices = tuple(index for thing in members for index in thing.parts)
@@ -122,18 +140,21 @@ def find_things(canvas: Canvas) -> Things:
     things = []
     for index, part in enumerate(parts):
         contour = silhouette(canvas, index, outlined=_stands_alone(touching, index))
-        figure = classify(contour) if part.hollow <= _HOLLOW else Figure("hollow shape", contour)
-        things.append(Thing(index, (index,), part.color, figure))
+        things.append(Thing(index, (index,), part.color, _figure(part, contour)))
     for thing in things:
         thing.hidden = _hidden(canvas, things, touching, (thing.index,))
     for number, mark in enumerate(canvas.marks):
-        things.append(Thing(len(parts) + number, (), mark.color, classify(mark.contour.astype(np.float32))))
+        things.append(Thing(len(parts) + number, (), mark.color, _figure(mark, mark.contour.astype(np.float32))))
     contacts = {
         (min(i, j), max(i, j))
         for (i, j), on_line in touching.items()
         if np.count_nonzero(on_line) >= _LONG * np.sqrt(min(parts[i].area, parts[j].area))
     }
     return Things(canvas, tuple(things), frozenset(contacts), touching)
+
+
+def _figure(part: Part, contour: npt.NDArray[np.float32]) -> Figure:
+    return classify(contour) if part.hollow <= _HOLLOW else Figure("hollow shape", contour)
 
 
 def _stands_alone(touching: Mapping[tuple[int, int], npt.NDArray[np.bool_]], index: int) -> bool:

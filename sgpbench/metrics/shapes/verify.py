@@ -122,7 +122,7 @@ def _matches(things: Things, scene: Scene) -> _Matches:
     for thing in things.things:
         if thing.index in taken:
             continue
-        if _is_bit_of(thing, scene, things, matches):
+        if _is_bit_of(thing, scene, things, matches) or things.is_highlight(thing):
             continue
         kind = next((group for group in scene.groups if _is_of(thing, group)), None)
         if kind is None:
