@@ -215,3 +215,26 @@ def test_the_real_vllm_serves_a_checkpoint_both_ways() -> None:
     assert again[0].text.endswith("three")
     listening = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     assert folder not in listening
+
+
+@pytest.mark.parametrize(
+    "argument", ["flag.api-key", "flag.api_key", "flag.hf-token", "body.api_key", "header.Authorization"]
+)
+def test_no_argument_may_hold_a_key(fake: Path, argument: str) -> None:
+    with pytest.raises(UsageError):
+        open_model(resolve("vllm/m", {"executable": str(fake), argument: "Bearer sk-canary-0123456789abcdef"}))
+
+
+def test_a_start_is_shared_and_outlives_those_who_give_up_waiting(fake: Path, tmp_path: Path) -> None:
+    async def impatient() -> list[Completion]:
+        model = open_model(resolve("vllm/my/model", {"executable": str(fake)}))
+        try:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await model.generate(CHAT)
+            return list(await model.generate(CHAT))
+        finally:
+            await model.aclose()
+
+    assert len(asyncio.run(impatient())) == 3
+    assert len([path for path in (tmp_path / "pids").iterdir() if path.name.startswith("server")]) == 1

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from sgpbench.errors import ModelUnavailable, TransientError, UsageError, unknown_name
+from sgpbench.errors import ModelError, ModelUnavailable, TransientError, UsageError, unknown_name
 from sgpbench.models.checkpoints import checkpoint_fingerprint
 from sgpbench.models.connection import SHARED_ARGUMENTS
 from sgpbench.models.interface import Concurrency, Model, ModelSpec, Price
@@ -74,6 +74,8 @@ _SPEED_FLAGS = frozenset(
 )
 """Flags of speed, memory and logs, which are no part of a run's identity; all other ones are."""
 _IN_FLIGHT = Concurrency(64, 256)
+_ANSWER_S = 600.0
+_SECRET_FLAGS = frozenset({"api-key", "hf-token", "ssl-keyfile-password"})
 _MOST_SAMPLES = 64
 
 
@@ -85,6 +87,7 @@ def open_vllm(spec: ModelSpec) -> Model:
         ModelUnavailable: there is no vllm.
     """
     _check_names(spec)
+    _check_requests(spec)
     serving = sorted(name for name in spec.args if name in _SERVING or name.startswith("flag."))
     if "base_url" in spec.args:
         if serving:
@@ -114,8 +117,11 @@ class VllmModel:
         self.concurrency = spec.concurrency or _IN_FLIGHT
         self._spec = spec
         self._server = server
-        self._starting = asyncio.Lock()
+        self._start: asyncio.Task[Model] | None = None
         self._inner: Model | None = None
+        self._answer_s = float(spec.args.get("timeout", _ANSWER_S))
+        self.timeout_s = self._answer_s + (server.start_timeout_s if server else 0.0)
+        """Seconds one request may take; the first one waits for the server to load the checkpoint."""
         attached = spec.args.get("base_url")
         self.endpoint = f"vllm {attached or (server and server.log)}"
         self.device: str | None = spec.args.get("device", None if attached else "gpu")
@@ -133,22 +139,39 @@ class VllmModel:
         """
         inner = await self._ready()
         try:
-            return await inner.generate(request)
+            async with asyncio.timeout(self._answer_s):
+                return await inner.generate(request)
+        except TimeoutError:
+            raise TransientError(f"{self.name} took longer than {self._answer_s:g} s.", maybe_billed=True) from None
         except TransientError:
             if self._server is not None and await self._server.has_died():
                 raise self._server.failure("ended while it was used") from None
             raise
 
     async def _ready(self) -> Model:
-        async with self._starting:
-            if self._inner is None:
-                if self._server is not None:
-                    await self._server.start()
-                self._inner = open_openai(_as_openai(self._spec, self._server.base_url if self._server else None))
+        if self._inner is not None:
             return self._inner
+        # One start for all who wait, which goes on when one of them gives up.
+        if self._start is None:
+            self._start = asyncio.create_task(self._open())
+        try:
+            return await asyncio.shield(self._start)
+        except ModelError:
+            self._start = None
+            raise
+
+    async def _open(self) -> Model:
+        if self._server is not None:
+            await self._server.start()
+        self._inner = open_openai(_as_openai(self._spec, self._server.base_url if self._server else None))
+        return self._inner
 
     async def aclose(self) -> None:
         """Stops a server of ours, with all its processes."""
+        start, self._start = self._start, None
+        if start is not None and not start.done():
+            start.cancel()
+            await asyncio.gather(start, return_exceptions=True)
         inner, self._inner = self._inner, None
         if inner is not None:
             await inner.aclose()
@@ -215,6 +238,20 @@ def _serve_flags(spec: ModelSpec) -> list[str]:
             flag, value = name.removeprefix("flag.").replace("_", "-"), spec.args[name]
             flags += {"true": [f"--{flag}"], "false": [f"--no-{flag}"]}.get(value, [f"--{flag}", value])
     return flags
+
+
+def _check_requests(spec: ModelSpec) -> None:
+    """Finds at once what the adapter that asks the server would refuse: keys in arguments, malformed addresses.
+
+    Arguments are part of a run's identity and are stored, so none may hold a key.
+    """
+    for name in spec.args:
+        if name.removeprefix("flag.").replace("_", "-") in _SECRET_FLAGS:
+            raise UsageError(
+                f"The argument '{name}' of {spec.name} would store a key with the run.",
+                remedy="A server of ours listens on this machine only and needs none; set HF_TOKEN for gated checkpoints.",
+            )
+    open_openai(_as_openai(spec, spec.args.get("base_url", "http://127.0.0.1:1/v1")))
 
 
 def _check_names(spec: ModelSpec) -> None:

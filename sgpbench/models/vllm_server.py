@@ -66,7 +66,7 @@ class VllmServer:
     def __init__(self, command: Sequence[str], log: Path, *, start_timeout_s: float) -> None:
         self._command = list(command)
         self.log = log
-        self._start_timeout_s = start_timeout_s
+        self.start_timeout_s = start_timeout_s
         self._supervisor: subprocess.Popen[bytes] | None = None
         self._port = 0
         self.base_url = ""
@@ -108,12 +108,12 @@ class VllmServer:
         Raises:
             ModelUnavailable: it took longer than the time allowed; it is ended.
         """
-        deadline = time.monotonic() + self._start_timeout_s
+        deadline = time.monotonic() + self.start_timeout_s
         while self.is_running:
             if await asyncio.to_thread(_answers, port):
                 return True
             if time.monotonic() > deadline:
-                failure = self.failure(f"was not ready after {self._start_timeout_s:g} s")
+                failure = self.failure(f"was not ready after {self.start_timeout_s:g} s")
                 await self.stop()
                 raise failure
             await asyncio.sleep(0.5)
