@@ -15,6 +15,7 @@ import pytest
 from sgpbench.errors import ModelUnavailable, UsageError
 from sgpbench.models.checkpoints import checkpoint_fingerprint
 from sgpbench.models.registry import open_model, resolve
+from sgpbench.models.vllm_server import VllmServer
 from sgpbench.records import Completion, Message, Request, Sampling, TextPart
 
 FAKE = Path(__file__).with_name("fake_vllm.py")
@@ -105,6 +106,16 @@ def test_a_server_that_does_not_start_is_quoted(fake: Path) -> None:
     args = {"executable": str(fake), "flag.broken": "true"}
     with pytest.raises(ModelUnavailable, match=r"did not start[\s\S]*no such architecture"):
         asyncio.run(ask("vllm/m", args, CHAT))
+
+
+def test_the_first_error_of_a_long_log_is_quoted(tmp_path: Path) -> None:
+    log = tmp_path / "server.log"
+    worker = "(Worker pid=7) ValueError: Available memory is less than desired"
+    log.write_text("\n".join(["started", worker, *["  frame"] * 400, "RuntimeError: See root cause above"]), "utf-8")
+    said = VllmServer(["vllm"], log, start_timeout_s=1).tail()
+    assert said.startswith(worker)
+    assert said.endswith("See root cause above")
+    assert len(said.splitlines()) < 12
 
 
 def test_a_server_that_dies_is_quoted_and_stops_the_model(fake: Path) -> None:
@@ -205,7 +216,13 @@ def test_the_real_vllm_serves_a_checkpoint_both_ways() -> None:
     executable, folder = os.environ.get("SGPBENCH_TEST_VLLM"), os.environ.get("SGPBENCH_TEST_VLLM_MODEL")
     if not executable or not folder:
         pytest.skip("needs SGPBENCH_TEST_VLLM (the executable) and SGPBENCH_TEST_VLLM_MODEL (a checkpoint folder)")
-    args = {"executable": executable, "dtype": "bfloat16", "max_model_len": "2048", "device": "cpu"}
+    args = {
+        "executable": executable,
+        "dtype": "bfloat16",
+        "max_model_len": "2048",
+        "device": "cpu",
+        "flag.gpu-memory-utilization": "0.2",  # On a CPU: of the memory.
+    }
     chat = Request(Sampling(0.7, 1.0, 24), messages=(Message("user", (TextPart("Say a word."),)),), seeds=(1, 2))
     raw = Request(Sampling(0.0, 1.0, 64, stop=("three",), keep_stop=True), text="Count: one, two, three, one, two,")
     first, again = asyncio.run(ask(f"vllm/{folder}", args, chat, raw))

@@ -23,7 +23,9 @@ _LOG = logging.getLogger(__name__)
 _SUPERVISOR = Path(__file__).with_name("vllm_supervisor.py")
 _ADDRESS_TRIES = 3
 _END_S = 20.0
-_TAIL_LINES = 12
+_TAIL_LINES = 8
+_LINE = 400
+_ERROR = re.compile(r"(^|[\s.])[A-Z]\w*(Error|Exception): ")
 _NOT_ITS_BUSINESS = re.compile(r"(OPENAI|ANTHROPIC|GEMINI|GOOGLE|DEEPSEEK|OPENROUTER)_API_KEY$")
 """Keys in our environment that a server has no use for."""
 
@@ -130,17 +132,19 @@ class VllmServer:
 
     def failure(self, what: str) -> ModelUnavailable:
         """An error that quotes the log."""
-        return ModelUnavailable(f"The vLLM server {what}. The end of its log {self.log}:\n{self.tail()}")
+        return ModelUnavailable(f"The vLLM server {what}. From its log {self.log}:\n{self.tail()}")
 
     def tail(self) -> str:
-        """The last lines of the log."""
+        """The last lines of the log, after the first error in it, which is often a worker's and far above."""
         try:
             with self.log.open("rb") as log:
-                log.seek(max(0, self.log.stat().st_size - 16_384))
-                lines = log.read().decode("utf-8", "replace").splitlines()
+                log.seek(max(0, self.log.stat().st_size - 65_536))
+                lines = [line[:_LINE] for line in log.read().decode("utf-8", "replace").splitlines() if line.strip()]
         except OSError as error:
             return f"(the log cannot be read: {error.strerror})"
-        return "\n".join(line[:300] for line in lines[-_TAIL_LINES:])
+        last = lines[-_TAIL_LINES:]
+        first_error = next((line for line in lines if _ERROR.search(line)), None)
+        return "\n".join(last if first_error is None or first_error in last else [first_error, "...", *last])
 
     async def stop(self) -> None:
         """Ends the server and all its processes; returns when they are gone."""
