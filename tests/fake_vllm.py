@@ -37,11 +37,14 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        self._send({} if self.path == "/health" else {"error": "no such path"})
+        name = sys.argv[sys.argv.index("--served-model-name") + 1]
+        self._send({"data": [{"id": name, "max_model_len": 512}]} if self.path == "/v1/models" else {})
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        texts = [f"{body.get('prompt', 'chat')} {number}" for number in range(body.get("n", 1))]
+        texts = [
+            f"{body.get('prompt', 'chat')} {number} of {body.get('max_tokens')}" for number in range(body.get("n", 1))
+        ]
         if "die" in str(body):
             os._exit(3)
         chat = self.path == "/v1/chat/completions"

@@ -67,11 +67,18 @@ async def ask(name: str, args: dict[str, str], *requests: Request) -> list[list[
 
 def test_a_server_is_started_asked_both_ways_and_ended_with_its_orphans(fake: Path, tmp_path: Path) -> None:
     chat, raw = asyncio.run(ask("vllm/my/model", {"executable": str(fake)}, CHAT, RAW))
-    assert [completion.text for completion in chat] == ["chat 0", "chat 1", "chat 2"]
-    assert [completion.text for completion in raw] == ["<svg 0"]
+    assert [completion.text for completion in chat] == ["chat 0 of 8", "chat 1 of 8", "chat 2 of 8"]
+    assert [completion.text for completion in raw] == ["<svg 0 of 8"]
     assert raw[0].served_by == "my/model"
     assert {path.name.split("-")[0] for path in (tmp_path / "pids").iterdir()} == {"server", "orphan"}
     assert living(tmp_path / "pids") == {}
+
+
+def test_the_token_limit_is_lowered_to_the_context_that_the_server_offers(fake: Path) -> None:
+    long = Request(Sampling(max_tokens=16_384), text="x" * 40)
+    ((first,),) = asyncio.run(ask("vllm/m", {"executable": str(fake)}, long))
+    limit = int(first.text.rpartition(" ")[2])
+    assert 400 <= limit < 512 - 10
 
 
 @pytest.mark.parametrize("stubborn", [False, pytest.param(True, marks=pytest.mark.slow)])

@@ -22,7 +22,7 @@ from sgpbench.models.connection import SHARED_ARGUMENTS
 from sgpbench.models.interface import Concurrency, Model, ModelSpec, Price
 from sgpbench.models.openai_adapter import open_openai
 from sgpbench.models.sampling_rules import SamplingRules
-from sgpbench.models.vllm_server import VllmServer, find_executable, serve_command
+from sgpbench.models.vllm_server import VllmServer, find_executable, serve_command, served_context
 from sgpbench.paths import cache_dir
 from sgpbench.protocol import canonical_hash
 from sgpbench.records import Completion, Json, Request
@@ -163,7 +163,13 @@ class VllmModel:
     async def _open(self) -> Model:
         if self._server is not None:
             await self._server.start()
-        self._inner = open_openai(_as_openai(self._spec, self._server.base_url if self._server else None))
+        asked = _as_openai(self._spec, self._server.base_url if self._server else None)
+        # vLLM refuses a request that could outgrow the context, so the protocol's token limit is lowered to fit.
+        found = await asyncio.to_thread(served_context, asked.args["base_url"].split(",")[0].strip(), asked.model_id)
+        contexts = [tokens for tokens in (found, asked.context_tokens) if tokens is not None]
+        asked = dataclasses.replace(asked, context_tokens=min(contexts, default=None))
+        self._rules = SamplingRules(asked)
+        self._inner = open_openai(asked)
         return self._inner
 
     async def aclose(self) -> None:

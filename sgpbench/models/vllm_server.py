@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import re
@@ -12,12 +13,13 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sgpbench.errors import ModelUnavailable
 
-__all__ = ["VllmServer", "find_executable", "serve_command"]
+__all__ = ["VllmServer", "find_executable", "serve_command", "served_context"]
 
 _LOG = logging.getLogger(__name__)
 _SUPERVISOR = Path(__file__).with_name("vllm_supervisor.py")
@@ -159,6 +161,16 @@ class VllmServer:
         except subprocess.TimeoutExpired:
             supervisor.terminate()
             await asyncio.to_thread(supervisor.wait)
+
+
+def served_context(base_url: str, model: str) -> int | None:
+    """The context a server offers a model with, in tokens; ``None`` where it does not say."""
+    try:
+        with urllib.request.urlopen(f"{base_url}/models", timeout=30) as response:
+            offered = json.load(response)["data"]
+        return next((int(one["max_model_len"]) for one in offered if one["id"] == model), None)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _free_port() -> int:
