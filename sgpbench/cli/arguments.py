@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command_line", "names", "pairs", "parse_connections"]
 
+_PLACES = {"--data-dir", "--runs-dir"}
 _SECRET = ("key", "token", "secret", "authorization", "header", "password")
 
 
@@ -52,9 +53,15 @@ def parse_connections(text: str | None) -> Concurrency | None:
 
 
 def command_line() -> str:
-    """The command for the record; values of arguments that look like keys are left out."""
+    """The command for the record, without values that look like keys and without this machine's directories."""
     words = []
-    for word in sys.argv[1:]:
+    given = iter(sys.argv[1:])
+    for word in given:
+        if word in _PLACES:
+            next(given, None)
+            continue
+        if word.partition("=")[0] in _PLACES:
+            continue
         name, equals, _ = word.partition("=")
         secret = equals and any(part in name.lower() for part in _SECRET)
         words.append(f"{name}=***" if secret else word)

@@ -32,7 +32,7 @@ from sgpbench.tasks.registry import load_task
 
 __all__ = ["export_run", "model_arguments", "run_document", "run_evidence"]
 
-_FACTS = {"adapter", "api", "model", "recorded", "sampling", "version"}
+_FACTS = {"adapter", "batched", "api", "model", "recorded", "sampling", "version"}
 _GIVEN = {"body", "headers", "query"}
 _LONGEST_ARGUMENT = 40
 
@@ -161,7 +161,7 @@ def model_arguments(name: str, model_identity: Mapping[str, JsonValue]) -> dict[
     sampling = model_identity.get("sampling")
     arguments = dict(sampling) if isinstance(sampling, dict) else {}
     for key, value in model_identity.items():
-        is_fact = key in _FACTS or (key not in _GIVEN and len(json.dumps(value)) > _LONGEST_ARGUMENT)
+        is_fact = key in _FACTS or key.endswith("_hash") or (key not in _GIVEN and len(json.dumps(value)) > _LONGEST_ARGUMENT)
         if not is_fact and usual.get(key) != str(value):
             arguments[key] = value
     return arguments
