@@ -239,6 +239,9 @@ def _serve_flags(spec: ModelSpec) -> list[str]:
         if not re.fullmatch(r"[^=\s]+=\S.*", lora):
             raise UsageError(f"lora={lora} is not name=path.")
         flags += ["--enable-lora", "--lora-modules", lora]
+    if spec.args.get("device") == "cpu" and "flag.enable-chunked-prefill" not in spec.args:
+        # Where a prompt is read in parts, a server on a CPU dies of the first request with a seed (vLLM 0.32).
+        flags.append("--no-enable-chunked-prefill")
     for name in sorted(spec.args):
         if name.startswith("flag."):
             flag, value = name.removeprefix("flag.").replace("_", "-"), spec.args[name]
