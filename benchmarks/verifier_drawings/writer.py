@@ -124,8 +124,8 @@ def _stroke(item: Item, style: _Style) -> dict[str, str]:
         return {}
     color = {"dark": "#333", "black": "black", "own": SHADES[item.color][0]}[style.outline]
     width = min(style.outline_width, 0.06 * min(item.width, item.height))
-    if len(item.outline.points) in (6, 8, 10, 12):  # mitred tips reach far
-        width = min(width, 3.0)
+    if len(item.outline.points) in (3, 6, 8, 10, 12):  # mitred tips reach far, and shapes are not to touch
+        width = min(width, 2.5)
     width *= style.scale
     return {"stroke": color, "stroke-width": f"{width:.3f}"}
 

@@ -36,6 +36,9 @@ COLORS = {
     "navy": "#102060",
     "cream": "#f4ecd0",
     "tan": "#c8a878",
+    "magenta": "#e020d0",
+    "lime": "#a0e020",
+    "olive": "#707820",
 }
 _NUMBERS = {
     word: value
@@ -66,6 +69,8 @@ entirely partly fully very its their his her it they them there stands standing 
 hanging hangs holding holds wearing riding ride playing looking walking running eating drawing picture image photo view
 shows showing depicts depicting illustration icon featuring features set scene against into onto through around up down
 out off one's another other
+look looks talk talks walk walks run runs eat eats jump jumps fly flies sleep sleeps chase chases push pushes pull pulls hold
+watch watches watching follow follows carry carries carrying swim swims made
 """
 _FUNCTION_WORDS = frozenset(_FUNCTION_TEXT.split())
 _DEFINITE = frozenset({"the", "both", "all", "each"})
@@ -152,7 +157,7 @@ def _add(token: str, chunk: _Chunk) -> None:
             chunk.count = 2
     elif token in _NUMBERS:
         chunk.count = _NUMBERS[token]
-    elif token.isdigit():
+    elif token.isascii() and token.isdigit():
         chunk.count = max(1, min(_MOST, int(token)))
     elif token in COLORS:
         chunk.color = token

@@ -164,10 +164,10 @@ def _lines(contour: npt.NDArray[np.int32], free: npt.NDArray[np.bool_], size: fl
     indices = sorted(int(((contour - corner) ** 2).sum(1).argmin()) for corner in corners)
     lines = []
     for start, end in zip(indices, [*indices[1:], indices[0] + len(contour)], strict=True):
-        trim = max(2, (end - start) // 10)
+        trim = max(1, (end - start) // 10)
         at = np.arange(start + trim, end - trim + 1) % len(contour)
         at = at[free[at]]
-        if len(at) < max(5.0, 0.08 * size):
+        if len(at) < max(4.0, 0.05 * size):
             continue
         run = contour[at].astype(np.float64)
         centre = run.mean(0)
@@ -200,7 +200,7 @@ def _crossing(a: _Line, b: _Line) -> Points | None:
 
 
 def _triangle(hidden: Hidden, points: Points) -> Sequence[Points]:
-    lines = sorted(_free_lines(hidden), key=lambda line: -line.length)[:5]
+    lines = sorted(_free_lines(hidden), key=lambda line: -line.length)[:6]
     found = []
     for a, b, c in combinations(lines, 3):
         corners = [_crossing(a, b), _crossing(b, c), _crossing(c, a)]

@@ -78,12 +78,13 @@ def _is_thin(part: Part) -> bool:
     pixels = int(np.count_nonzero(part.mask))
     if pixels > 0.5 * width * height and min(width, height) > _THIN:
         return False
-    return _is_long(part.mask, pixels)
+    return thickness(part.mask) <= _HAIRLINE or _is_long(part.mask, pixels)
 
 
 def _is_long(mask: Mask, pixels: int) -> bool:
+    """Whether a mask is no wider than an outline may be, and much longer than wide."""
     wide = thickness(mask)
-    return bool(wide <= _HAIRLINE or (wide <= _THIN and wide * wide * 6 < pixels))
+    return bool(wide <= _THIN and wide * wide * 6 < pixels)
 
 
 def _marks(thin: Sequence[Part], solid: Sequence[Part]) -> list[Part]:

@@ -20,15 +20,16 @@ _SMOOTHING = 0.7
 Points = npt.NDArray[np.float32]
 
 
-def silhouette(canvas: Canvas, index: int, *, outlined: bool) -> Points:
+def silhouette(canvas: Canvas, index: int, ground: int | None) -> Points:
     """A part's outer boundary, ``(n, 2)``, to a fraction of a pixel where it is small.
 
     How much of an edge pixel is covered follows from its colour, between the part's and that of whatever is nearest on
-    the other side. ``outlined``: an outline around the part belongs to it (where two shapes meet, whose is not known).
+    the other side. ``ground`` is what alone surrounds the part, as in ``Canvas.owner``; then an outline around the part
+    belongs to it. ``None``: it meets other shapes, and whose the outlines are is not known.
     """
     part = canvas.parts[index]
     left, top, right, bottom = part.box
-    if not outlined and max(right - left, bottom - top) > _SMALL:
+    if ground is None and max(right - left, bottom - top) > _SMALL:
         return part.contour.astype(np.float32)
     height, width = canvas.owner.shape
     left, top = max(0, left - _MARGIN), max(0, top - _MARGIN)
@@ -46,7 +47,9 @@ def silhouette(canvas: Canvas, index: int, *, outlined: bool) -> Points:
     # Shading and highlights of the shape itself count as covered, whatever their colour; neighbours do not count.
     cover[cv2.erode(filled, np.ones((3, 3), np.uint8)) > 0] = 1.0
     cover[around & (filled == 0)] = 0.0
-    if not outlined:
+    if ground is not None:
+        cover[_nearer_to_others(owner, index + 1, ground)] = 0.0
+    else:
         cover[cv2.dilate(filled, np.ones((3, 3), np.uint8)) == 0] = 0.0
     times = 4 if small else 1
     if times > 1:
@@ -59,6 +62,17 @@ def silhouette(canvas: Canvas, index: int, *, outlined: bool) -> Points:
         return part.contour.astype(np.float32)
     contour = max(holding, key=len)[:, 0].astype(np.float32)
     return np.asarray((contour + 0.5) / times - 0.5 + shift, np.float32)
+
+
+def _nearer_to_others(owner: npt.NDArray[np.int16], own: int, ground: int) -> npt.NDArray[np.bool_]:
+    """Where outlines belong to other parts, which may come close enough for their outlines to meet."""
+    others: npt.NDArray[np.bool_] = (owner > 0) & (owner != own) & (owner != ground)
+    if not others.any():
+        return others
+    to_own = cv2.distanceTransform((owner != own).astype(np.uint8), cv2.DIST_L2, 3)
+    to_others = cv2.distanceTransform((~others).astype(np.uint8), cv2.DIST_L2, 3)
+    nearer: npt.NDArray[np.bool_] = to_others < to_own
+    return nearer
 
 
 def _whole(owner: npt.NDArray[np.int16], own: int) -> npt.NDArray[np.float32]:

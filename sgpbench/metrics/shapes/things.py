@@ -139,8 +139,11 @@ def find_things(canvas: Canvas) -> Things:
     }
     things = []
     for index, part in enumerate(parts):
-        contour = silhouette(canvas, index, outlined=_stands_alone(touching, index))
-        things.append(Thing(index, (index,), part.color, _figure(part, contour)))
+        figure = _figure(part, silhouette(canvas, index, _ground(touching, index)))
+        if figure.shape not in SHAPES:  # where outlines of neighbours run into each other, the fill alone may tell
+            fill = _figure(part, part.contour.astype(np.float32))
+            figure = fill if fill.shape in SHAPES else figure
+        things.append(Thing(index, (index,), part.color, figure))
     for thing in things:
         thing.hidden = _hidden(canvas, things, touching, (thing.index,))
     for number, mark in enumerate(canvas.marks):
@@ -157,12 +160,16 @@ def _figure(part: Part, contour: npt.NDArray[np.float32]) -> Figure:
     return classify(contour) if part.hollow <= _HOLLOW else Figure("hollow shape", contour)
 
 
-def _stands_alone(touching: Mapping[tuple[int, int], npt.NDArray[np.bool_]], index: int) -> bool:
-    """Whether one thing alone surrounds a part: the background, or a part that it lies in."""
+def _ground(touching: Mapping[tuple[int, int], npt.NDArray[np.bool_]], index: int) -> int | None:
+    """What alone surrounds a part, as in ``Canvas.owner``: 0 for the background, a part + 1 for what it lies in.
+
+    ``None`` where it meets other parts.
+    """
     along = {other: on_line for (one, other), on_line in touching.items() if one == index}
     if not along:
-        return not any(other == index for _, other in touching)
-    return len(along) == 1 and bool(next(iter(along.values())).mean() >= 0.97)
+        return None if any(other == index for _, other in touching) else 0
+    ((other, on_line), *more) = along.items()
+    return other + 1 if not more and on_line.mean() >= 0.97 else None
 
 
 def _contact(canvas: Canvas, index: int, other: int) -> npt.NDArray[np.bool_] | None:
