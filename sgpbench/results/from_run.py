@@ -161,7 +161,9 @@ def model_arguments(name: str, model_identity: Mapping[str, JsonValue]) -> dict[
     sampling = model_identity.get("sampling")
     arguments = dict(sampling) if isinstance(sampling, dict) else {}
     for key, value in model_identity.items():
-        is_fact = key in _FACTS or key.endswith("_hash") or (key not in _GIVEN and len(json.dumps(value)) > _LONGEST_ARGUMENT)
+        is_fact = (
+            key in _FACTS or key.endswith("_hash") or (key not in _GIVEN and len(json.dumps(value)) > _LONGEST_ARGUMENT)
+        )
         if not is_fact and usual.get(key) != str(value):
             arguments[key] = value
     return arguments
