@@ -27,6 +27,8 @@ _ADDRESS_TRIES = 3
 _END_S = 20.0
 _TAIL_LINES = 8
 _LINE = 400
+_LOOKS = 10
+_BETWEEN_LOOKS_S = 0.1
 _ERROR = re.compile(r"(^|[\s.])[A-Z]\w*(Error|Exception): ")
 _NOT_ITS_BUSINESS = re.compile(r"(OPENAI|ANTHROPIC|GEMINI|GOOGLE|DEEPSEEK|OPENROUTER)_API_KEY$")
 """Keys in our environment that a server has no use for."""
@@ -129,8 +131,15 @@ class VllmServer:
         return self._supervisor is not None and self._supervisor.poll() is None
 
     async def has_died(self) -> bool:
-        """Whether it listens no more (its other processes may still be ending)."""
-        return not self.is_running or await asyncio.to_thread(_refuses, self._port)
+        """Whether it listens no more (its other processes may still be ending).
+
+        Looks for a moment: a process that has just closed a connection in dying may hold its port a little longer.
+        """
+        for _ in range(_LOOKS):
+            if not self.is_running or await asyncio.to_thread(_refuses, self._port):
+                return True
+            await asyncio.sleep(_BETWEEN_LOOKS_S)
+        return False
 
     def failure(self, what: str) -> ModelUnavailable:
         """An error that quotes the log."""
