@@ -123,7 +123,7 @@ def open_planned_model(name: str, plan: TaskPlan, options: RunOptions) -> Planne
     spec = resolve(name, options.model_args)
     if options.max_connections is not None:
         spec = dataclasses.replace(spec, concurrency=options.max_connections)
-    spec = dataclasses.replace(spec, work_dir=cache_dir() / "servers")
+    spec = dataclasses.replace(spec, work_dir=cache_dir() / "servers", data_dir=options.data_dir)
     model = open_model(spec)
     identity = RunIdentity(
         model=model.name,
