@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import sqlite3
@@ -62,23 +61,30 @@ def evidence(run: Path, out: Path) -> bytes:
     return parquet.read_bytes()
 
 
+def wait_until_asking(process: subprocess.Popen[bytes], log: Path, lines: int) -> None:
+    while process.poll() is None and len(asked(log)) == lines:
+        time.sleep(0.01)
+
+
 def test_25_kills_change_nothing_and_nothing_stored_is_asked_again(tmp_path: Path) -> None:
     chance = random.Random(20250905)
     log = tmp_path / "asked.log"
     landed = 0
-    for _ in range(25):
+    for turn in range(25):
         before = stored(tmp_path / "killed")
         lines = len(asked(log))
         process = subprocess.Popen(
-            command(tmp_path / "killed", log, delay_ms=120), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command(tmp_path / "killed", log, delay_ms=600), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        time.sleep(chance.uniform(0.3, 3.0))
+        if turn % 4:
+            wait_until_asking(process, log, lines)
+        time.sleep(chance.uniform(0.0, 1.2))
         landed += process.poll() is None
-        os.kill(process.pid, signal.SIGKILL)
+        process.kill()
         process.wait()
         again = before & set(asked(log)[lines:])
         assert not again, f"stored already, and asked again: {sorted(again)[:5]}"
-    assert landed >= 5, "too few kills met a process at work to show anything"
+    assert landed >= 15, "too few kills met a process at work to show anything"
     before, lines = stored(tmp_path / "killed"), len(asked(log))
     killed = finish(tmp_path / "killed", log)
     assert not before & set(asked(log)[lines:])
