@@ -154,6 +154,8 @@ class VqaRule(_Frozen):
     """Who answers where none is asked for: ``blip-large``, ``blip-base``, or a model's name."""
     samples: Literal["all", "last-valid"]
     """Whether every sample of a prompt counts, or only its last valid one."""
+    unlisted_answers: Literal["offered", "wrong"]
+    """An expected answer that is none of the published choices: offered as one more, or never right (released code)."""
     per_prompt: Literal["mean"] = "mean"
 
 

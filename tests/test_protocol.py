@@ -22,7 +22,7 @@ def test_v1_is_what_it_was() -> None:
         "comp": "bf95c789f2d9436e",
         "shapes": "bf95c789f2d9436e",
     }
-    assert v1.scoring_hash == "57b48dd7d6f55c8b"
+    assert v1.scoring_hash == "8734d2a83a7d30e4"
 
 
 def test_both_protocols_come_with_the_package() -> None:

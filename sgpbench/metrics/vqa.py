@@ -2,7 +2,8 @@
 
 Who answers stands in brackets and is a column of its own: ``vqa[blip-large]``, ``vqa[gpt-4o-mini]``. Free-form answers
 are mapped to choices as ``vqa_core`` says. Under ``samples = "all"`` every sample counts; under ``"last-valid"`` (the
-released code) a prompt's score is that of its last valid drawing.
+released code) a prompt's score is that of its last valid drawing. An expected answer that the published choices lack is
+offered with them, or can never be given: ``unlisted_answers``.
 
 Evidence, under the metric's name: ``{"questions": {id: {"said", "choice", "expected", "right"}}, ...}``.
 """
@@ -25,10 +26,10 @@ from sgpbench.metrics.encoder_metric import encoder_spec, failure, rounded
 from sgpbench.metrics.encoding import EncoderError
 from sgpbench.metrics.interface import Metric, MetricContext, Need
 from sgpbench.metrics.vqa_blip import BLIP_NAMES, open_blip_answerer
-from sgpbench.metrics.vqa_core import KINDS, accuracy, accuracy_by_kind, choose, evidence
+from sgpbench.metrics.vqa_core import KINDS, accuracy, accuracy_by_kind, as_published, choose, evidence
 from sgpbench.metrics.vqa_interface import Answerer, Answers, Asked
 from sgpbench.metrics.weights import Weights, locate, require
-from sgpbench.records import Column, Drawing, Failure, Json, Outcome, Score
+from sgpbench.records import Column, Drawing, Failure, Json, Outcome, Prompt, Question, Score
 
 __all__ = ["Vqa", "open_vqa"]
 
@@ -60,6 +61,7 @@ class Vqa:
         self._context = context
         self._sentences = sentences
         self._jpeg = scoring.renderer.jpeg.get("vqa")
+        self._offered = scoring.vqa.unlisted_answers == "offered"
         self.name = f"vqa[{answerer.name}]"
         self.unit: Literal["sample", "prompt"] = "prompt" if scoring.vqa.samples == "last-valid" else "sample"
         self.batch_size = answerer.batch_size
@@ -78,6 +80,7 @@ class Vqa:
             and (sentences is None or sentences.weights.published),
             "answers": scoring.vqa.answers,
             "samples": scoring.vqa.samples,
+            "unlisted_answers": scoring.vqa.unlisted_answers,
             "answerer": answerer.identity,
             "mapping": mapping,
             "jpeg": self._jpeg,
@@ -109,7 +112,7 @@ class Vqa:
     def _one_prepared(self, drawing: Drawing, file: Path) -> Asked | Failure:
         if drawing.rendering is None or not drawing.prompt.questions:
             return failure(f"{drawing.prompt.id}: there is no drawing, or no question about it")
-        asked = Asked(drawing.rendering, drawing.prompt.questions, drawing.prompt.id, drawing.sample)
+        asked = Asked(drawing.rendering, self._questions(drawing.prompt), drawing.prompt.id, drawing.sample)
         if self._jpeg is None:
             return asked
         try:
@@ -118,17 +121,21 @@ class Vqa:
             return failure(f"the picture {drawing.rendering} cannot be read: {error}")
         return replace(asked, image=file, media_type="image/jpeg")
 
+    def _questions(self, prompt: Prompt) -> tuple[Question, ...]:
+        return prompt.questions if self._offered else tuple(map(as_published, prompt.questions))
+
     def _scores(self, batch: Sequence[Drawing], replies: Sequence[Answers | Failure]) -> list[Score | Failure]:
         return [self._one(drawing, reply) for drawing, reply in zip(batch, replies, strict=True)]
 
     def _one(self, drawing: Drawing, reply: Answers | Failure) -> Score | Failure:
         if isinstance(reply, Failure):
             return reply
-        if len(reply.texts) != len(drawing.prompt.questions):
-            words = f"{self.name} gave {len(reply.texts)} answers to {len(drawing.prompt.questions)} questions"
+        questions = self._questions(drawing.prompt)
+        if len(reply.texts) != len(questions):
+            words = f"{self.name} gave {len(reply.texts)} answers to {len(questions)} questions"
             return Failure(Outcome.JUDGE_ERROR, words)
         try:
-            marked = choose(drawing.prompt.questions, reply.texts, self._sentences or _no_free_text)
+            marked = choose(questions, reply.texts, self._sentences or _no_free_text)
         except _NotAChoice as error:
             return Failure(Outcome.JUDGE_ERROR, f"{self.name}: {error}")
         values = {self.name: accuracy(marked)}

@@ -8,14 +8,25 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sgpbench.records import Json, Question
 
-__all__ = ["KINDS", "Marked", "Nearest", "accuracy", "accuracy_by_kind", "choose", "evidence", "exact_choice", "normal"]
+__all__ = [
+    "KINDS",
+    "Marked",
+    "Nearest",
+    "accuracy",
+    "accuracy_by_kind",
+    "as_published",
+    "choose",
+    "evidence",
+    "exact_choice",
+    "normal",
+]
 
 Nearest = Callable[[Sequence[str]], NDArray[np.float32]]
 """Embeds texts: ``(n, d) float32``, rows of length 1."""
@@ -49,8 +60,15 @@ class Marked:
 
     @property
     def right(self) -> bool:
-        """Whether that is the expected answer."""
+        """Whether that is the expected answer; never, where that was not offered."""
+        if self.question.choices and self.question.answer not in self.question.choices:
+            return False
         return normal(self.choice) == normal(self.question.answer)
+
+
+def as_published(question: Question) -> Question:
+    """The question without the answer that was added to its choices."""
+    return replace(question, choices=question.choices[:-1]) if question.answer_added else question
 
 
 def normal(text: str) -> str:
