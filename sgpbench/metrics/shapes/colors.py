@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from functools import cache
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -58,12 +59,12 @@ BACKGROUND = NAMES.index("white")
 
 def color_names(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """The index into ``NAMES`` of every pixel; ``(h, w, 3)`` in, ``(h, w)`` out."""
-    return _table()[_codes(pixels)]
+    return _table().take(_codes(pixels))
 
 
 def lab(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """CIELAB (D65) of sRGB pixels in steps of 8 levels; ``(..., 3)`` in and out."""
-    return _lab_table()[_codes(pixels)]
+    return _lab_table().take(_codes(pixels), axis=0)
 
 
 def named_lab(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -81,8 +82,8 @@ def named_lab(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
 
 def _codes(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:
     """Five bits per channel: an index into the tables."""
-    steps = (pixels >> 3).astype(np.uint16)
-    return np.asarray((steps[..., 0] << 10) | (steps[..., 1] << 5) | steps[..., 2], np.uint16)
+    packed = cv2.cvtColor(np.ascontiguousarray(pixels).reshape(1, -1, 3), cv2.COLOR_RGB2BGR555)
+    return packed.view(np.uint16).reshape(pixels.shape[:-1])
 
 
 @cache

@@ -6,9 +6,9 @@ outline must lie on the visible boundary or under a neighbour, and every free po
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, islice
 
 import cv2
 import numpy as np
@@ -19,6 +19,10 @@ from sgpbench.metrics.shapes.geometry import ELLIPSE_FROM, RECTANGLE_FROM, SQUAR
 __all__ = ["Hidden", "complete"]
 
 Points = npt.NDArray[np.float64]
+Plane = npt.NDArray[np.complex128]
+"""Points as complex numbers."""
+
+_COMPLEX = np.array([1, 1j])
 
 _NEAR = 0.022
 """Distance from the fitted outline, over the shape's size (root of its area), that a boundary point may have ..."""
@@ -103,7 +107,7 @@ def _dense(outline: Points, number: int) -> Points:
 # --- round shapes --------------------------------------------------------------------------------------------------
 
 
-def _circle(hidden: Hidden, points: Points) -> Sequence[Points]:
+def _circle(hidden: Hidden, points: Points) -> Iterable[Points]:
     system = np.column_stack([2 * points, np.ones(len(points))])
     solution, *_ = np.linalg.lstsq(system, (points**2).sum(1), rcond=None)
     radius = np.sqrt(max(solution[2] + (solution[:2] ** 2).sum(), 1e-6))
@@ -113,7 +117,7 @@ def _circle(hidden: Hidden, points: Points) -> Sequence[Points]:
     return [solution[:2] + radius * np.stack([np.cos(turns), np.sin(turns)], axis=1)]
 
 
-def _ellipse(hidden: Hidden, points: Points) -> Sequence[Points]:
+def _ellipse(hidden: Hidden, points: Points) -> Iterable[Points]:
     centre, axes, angle = cv2.fitEllipseDirect(points.astype(np.float32))
     if min(axes) < 2 or not np.isfinite([*centre, *axes]).all() or max(axes) / min(axes) < ELLIPSE_FROM:
         return []
@@ -199,7 +203,7 @@ def _crossing(a: _Line, b: _Line) -> Points | None:
     return crossing
 
 
-def _triangle(hidden: Hidden, points: Points) -> Sequence[Points]:
+def _triangle(hidden: Hidden, points: Points) -> Iterable[Points]:
     lines = sorted(_free_lines(hidden), key=lambda line: -line.length)[:6]
     found = []
     for a, b, c in combinations(lines, 3):
@@ -262,13 +266,13 @@ def _of_ratio(box: _Box, ratio: float) -> list[Points]:
     return found
 
 
-def _square(hidden: Hidden, points: Points) -> Sequence[Points]:
+def _square(hidden: Hidden, points: Points) -> Iterable[Points]:
     boxes = _boxes(hidden, points)
     whole = [box.outline() for box in boxes if _ratio(box.outline()) <= SQUARE_TO]
     return [*whole, *(outline for box in boxes for outline in _of_ratio(box, 1.0))]
 
 
-def _rectangle(hidden: Hidden, points: Points) -> Sequence[Points]:
+def _rectangle(hidden: Hidden, points: Points) -> Iterable[Points]:
     boxes = _boxes(hidden, points)
     whole = [box.outline() for box in boxes if _ratio(box.outline()) >= RECTANGLE_FROM]
     return [*whole, *(outline for box in boxes for outline in _of_ratio(box, 1.5))]
@@ -279,69 +283,81 @@ def _ratio(outline: Points) -> float:
     return float(max(one, other) / max(min(one, other), 1e-6))
 
 
-def _regular(corners: int, inner: float | None = None) -> Callable[[Hidden, Points], Sequence[Points]]:
+def _regular(corners: int, inner: float | None = None) -> Callable[[Hidden, Points], Iterator[Points]]:
     """Fits for a regular polygon, or a star whose bays are at ``inner`` of its reach."""
     number = corners if inner is None else 2 * corners
     turns = np.arange(number) * 2 * np.pi / number
     radii = np.ones(number)
     if inner is not None:
         radii[1::2] = inner
-    template = radii[:, None] * np.stack([np.cos(turns), np.sin(turns)], axis=1)
+    template = radii * np.exp(1j * turns)
+    line = _dense(_as_points(template), 150) @ _COMPLEX
+    tries = np.exp(1j * np.arange(3) * 2 * np.pi / corners / 3)
 
-    def fits(hidden: Hidden, points: Points) -> Sequence[Points]:
+    def fits(hidden: Hidden, points: Points) -> Iterator[Points]:
         some = points[:: max(1, len(points) // 90)]
         centre, radius = cv2.minEnclosingCircle(hidden.points.astype(np.float32))
-        middle = hidden.points.mean(0)
-        rough = []
-        for origin in (np.array(centre), middle):
-            for step in range(3):
-                turned = _turned(template * radius, step * 2 * np.pi / corners / 3) + origin
-                rough.append(_moved(turned, some, 8))
-        rough.sort(key=lambda outline: _distance(some, outline))
-        finished = [_stretched(_moved(outline, some, 14), some, 10) for outline in rough[:3]]
-        return sorted((outline for outline in finished if _is_regular(outline)), key=lambda o: _distance(some, o))
+        origins = np.array([centre, hidden.points.mean(0)]) @ _COMPLEX
+        scale, shift = np.tile(radius * tries, 2), origins.repeat(len(tries))
+        scale, shift = _moved(line, scale, shift, some, 8)
+        best = np.argsort(_distances(line, scale, shift, some), kind="stable")[:3]
+        scale, shift = _moved(line, scale[best], shift[best], some, 14)
+        finished = [
+            _stretched(_as_points(template * turn + to), _as_points(line * turn + to), some, 10)
+            for turn, to in zip(scale, shift, strict=True)
+        ]
+        yield from sorted((outline for outline in finished if _is_regular(outline)), key=lambda o: _distance(some, o))
 
     return fits
 
 
-def _turned(points: Points, angle: float) -> Points:
-    turned: Points = points @ np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    return turned
-
-
-def _nearest(outline: Points, points: Points) -> Points:
-    """For each point the nearest one on an outline."""
-    dense = _dense(outline, 150)
-    nearest: Points = dense[_squares(points, dense).argmin(1)]
-    return nearest
+def _as_points(z: Plane) -> Points:
+    return np.column_stack([z.real, z.imag])
 
 
 def _distance(points: Points, outline: Points) -> float:
     return float(np.sqrt(_squares(points, _dense(outline, 240)).min(1)).mean())
 
 
-def _moved(outline: Points, points: Points, steps: int) -> Points:
-    """An outline moved, turned and scaled onto points, by iterated closest points."""
-    z = outline @ _COMPLEX
+def _moved(line: Plane, scale: Plane, shift: Plane, points: Points, steps: int) -> tuple[Plane, Plane]:
+    """Lines ``line * scale + shift``, ``(k,)`` each, moved, turned and scaled onto points, by iterated closest points."""
+    wanted = points @ _COMPLEX
+    target = wanted.mean()
     for _ in range(steps):
-        near = _nearest(np.column_stack([z.real, z.imag]), points) @ _COMPLEX
-        wanted = points @ _COMPLEX
-        about, target = near.mean(), wanted.mean()
-        scale = np.vdot(near - about, wanted - target) / max(np.vdot(near - about, near - about).real, 1e-9)
-        z = (z - about) * scale + target
-    return np.column_stack([z.real, z.imag])
+        placed = line * scale[:, None] + shift[:, None]
+        near = np.take_along_axis(placed, _gaps(placed, points).argmin(2), 1)
+        about = near.mean(1)
+        out = near - about[:, None]
+        size = np.maximum((out.real**2 + out.imag**2).sum(1), 1e-9)
+        change = (out.conj() * (wanted - target)).sum(1) / size
+        scale, shift = scale * change, (shift - about) * change + target
+    return scale, shift
 
 
-_COMPLEX = np.array([1, 1j])
+def _distances(line: Plane, scale: Plane, shift: Plane, points: Points) -> Points:
+    """Mean distance of points from each of the placed lines, ``(k,)``."""
+    placed = line * scale[:, None] + shift[:, None]
+    distances: Points = np.sqrt(np.maximum(_gaps(placed, points).min(2), 0)).mean(1)
+    return distances
 
 
-def _stretched(outline: Points, points: Points, steps: int) -> Points:
-    """The same with an affine change instead, for shapes that are not quite regular."""
+def _gaps(lines: Plane, points: Points) -> Points:
+    """Squared distances of points, ``(n, 2)``, from the points of lines, ``(k, m)``: ``(k, n, m)``."""
+    there = np.stack([lines.real, lines.imag], 1)
+    squares: Points = (points**2).sum(1)[None, :, None] - 2 * points @ there + (there**2).sum(1)[:, None]
+    return squares
+
+
+def _stretched(outline: Points, line: Points, points: Points, steps: int) -> Points:
+    """An outline after affine changes that bring the dense points of its ``line`` onto points, for shapes not quite regular."""
+    line = np.column_stack([line, np.ones(len(line))])
+    outline = np.column_stack([outline, np.ones(len(outline))])
+    change = np.eye(3)
     for _ in range(steps):
-        near = _nearest(outline, points)
-        change, *_ = np.linalg.lstsq(np.column_stack([near, np.ones(len(near))]), points, rcond=None)
-        outline = outline @ change[:2] + change[2]
-    return outline
+        near = line[_squares(points, line[:, :2]).argmin(1)]
+        change[:, :2] = np.linalg.lstsq(near, points, rcond=None)[0]
+        line, outline = line @ change, outline @ change
+    return outline[:, :2]
 
 
 def _is_regular(outline: Points) -> bool:
@@ -352,16 +368,14 @@ def _is_regular(outline: Points) -> bool:
     return bool(spread[0] <= _STRETCH * spread[1])
 
 
-def _star(hidden: Hidden, points: Points) -> Sequence[Points]:
-    found: list[Points] = []
+def _star(hidden: Hidden, points: Points) -> Iterator[Points]:
     for fit in _STARS:
-        found.extend(fit(hidden, points)[:1])
-    return found
+        yield from islice(fit(hidden, points), 1)
 
 
 _STARS = tuple(_regular(5, inner) for inner in (0.382, 0.45, 0.5, 0.58))
 
-_FITS: dict[str, Callable[[Hidden, Points], Sequence[Points]]] = {
+_FITS: dict[str, Callable[[Hidden, Points], Iterable[Points]]] = {
     "circle": _circle,
     "ellipse": _ellipse,
     "triangle": _triangle,

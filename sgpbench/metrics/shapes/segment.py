@@ -170,7 +170,7 @@ def _drafts(
         if len(members) > 1:  # close the seams between shades
             mask = np.asarray(cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8)), np.uint8)
         mask = np.asarray(cv2.dilate(mask, np.ones((3, 3), np.uint8)), np.uint8)
-        rows, columns = np.nonzero(view == members[0])
-        color = NAMES[int(names[top + rows[0], left + columns[0]])]
+        row, column = divmod(int((view == members[0]).argmax()), right - left)
+        color = NAMES[int(names[top + row, left + column])]
         parts.append(part_of(mask, (left, top, right, bottom), color, empty))
     return parts
