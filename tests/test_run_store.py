@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,29 @@ def test_a_failing_change_reports_and_the_next_one_still_works(tmp_path: Path) -
     with pytest.raises(StoreError, match="no_such_table"):
         database.write(broken).result(5)
     database.write(lambda db: db.execute("INSERT INTO settings VALUES ('a', '1')")).result(5)
+    database.close()
+
+
+def test_what_nobody_waits_for_any_more_is_stored_all_the_same(tmp_path: Path) -> None:
+    database = Database(tmp_path)
+    blocked = threading.Event()
+    database.write(lambda db: blocked.wait(5))
+    futures = [
+        database.write(lambda db, key=key: db.execute("INSERT INTO settings VALUES (?, '1')", (key,)))  # type: ignore[misc]
+        for key in "abc"
+    ]
+    assert not any(future.cancel() for future in futures)
+    blocked.set()
+    database.close()
+    stored = sqlite3.connect(tmp_path / "run.db").execute("SELECT key FROM settings ORDER BY key").fetchall()
+    assert stored == [("a",), ("b",), ("c",)]
+
+
+def test_an_error_of_any_kind_does_not_end_the_writer(tmp_path: Path) -> None:
+    database = Database(tmp_path)
+    with pytest.raises(StoreError, match="division"):
+        database.write(lambda db: 1 / 0).result(5)
+    assert database.write(lambda db: 7).result(5) == 7
     database.close()
 
 

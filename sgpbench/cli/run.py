@@ -101,12 +101,12 @@ def _run(models: list[str], tasks: list[str], options: RunOptions, *, dry_run: b
     from sgpbench.errors import UsageError
     from sgpbench.run.estimate import estimate_runs, spent_before
     from sgpbench.run.execute import execute
-    from sgpbench.run.prepare import open_planned_model, plan_task
+    from sgpbench.run.prepare import plan_runs, plan_task
 
     if not models or not tasks:
         raise UsageError("--model and --task each take at least one name.")
     plans = [plan_task(name, options) for name in tasks]
-    planned = [open_planned_model(name, plan, options) for name in models for plan in plans]
+    planned = [run for name in models for run in plan_runs(name, plans, options)]
     if dry_run:
         print_estimates(estimate_runs(planned, options), as_json=as_json)
         return

@@ -233,9 +233,11 @@ class Database:
     def write(self, change: Callable[[sqlite3.Connection], T]) -> Future[T]:
         """Queues a change; the future is done when it is committed, in the order of the calls.
 
-        The future raises ``StoreError`` where the disk is full or the database fails.
+        The future raises ``StoreError`` where the disk is full or the database fails. It cannot be cancelled: what was
+        received is stored, also when nobody waits for it any more.
         """
         future: Future[T] = Future()
+        future.set_running_or_notify_cancel()
         self._queue.put((change, future))
         return future
 
@@ -256,7 +258,7 @@ class Database:
     def _commit(self, group: list[tuple[Callable[[sqlite3.Connection], Any], Future[Any]]]) -> None:
         try:
             results = self._try_commit(group)
-        except (sqlite3.Error, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the writer lives on for those who come after
             full = "full" in str(error) or "No space" in str(error)
             if full and self._give_up_reserve():
                 self._disk_was_full = True

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import groupby
 
 from sgpbench.metrics.shared import Shared
 from sgpbench.models.calls import Caller
@@ -20,6 +21,7 @@ from sgpbench.run.options import RunOptions
 from sgpbench.run.pipeline import Finished, Pipeline
 from sgpbench.run.prepare import Planned
 from sgpbench.run.progress import RunProgress, report
+from sgpbench.run.turns import NO_TURN, Turn, turns_on_device
 from sgpbench.svg.sandbox import Sandbox
 
 __all__ = ["execute"]
@@ -95,7 +97,8 @@ async def execute(
 ) -> tuple[list[Finished], bool]:
     """Runs everything planned; returns how each ended, in their order, and whether the user interrupted.
 
-    Runs whose models share an endpoint or local compute go one after the other; others side by side. ``spent_usd`` is
+    Runs whose models share an endpoint or local compute go one after the other; others side by side. Those of one model
+    on a GPU generate one after the other and are scored together, once the model has left it. ``spent_usd`` is
     what the same runs have cost before; it counts against the budget.
     """
     shared = _Shared(options, spent_usd)
@@ -107,14 +110,31 @@ async def execute(
     active: set[Pipeline] = set()
     stopping = False
 
-    async def lane(indices: list[int]) -> None:
-        for index in indices:
-            one = planned[index]
+    async def run(index: int, turn: Turn) -> None:
+        one = planned[index]
+        try:
             if stopping:
                 results[index] = Finished(one.folder, one.identity, interrupted=True)
-                continue
+                return
             with RunLog(one.folder) as log:
-                results[index] = await _run_one(one, shared, progress[index], active, log)
+                results[index] = await _run_one(one, shared, progress[index], active, log, turn)
+        finally:
+            await turn.end()
+
+    async def lane(indices: list[int]) -> None:
+        for _, group in groupby(indices, key=lambda index: id(planned[index].model)):
+            runs = list(group)
+            model = planned[runs[0]].model
+            if model.device == "gpu":
+                try:
+                    async with asyncio.TaskGroup() as together:
+                        for index, turn in zip(runs, turns_on_device(model, len(runs)), strict=True):
+                            together.create_task(run(index, turn))
+                except BaseExceptionGroup as several:
+                    raise several.exceptions[0] from None
+            else:
+                for index in runs:
+                    await run(index, NO_TURN)
 
     def stop() -> None:
         nonlocal stopping
@@ -136,8 +156,8 @@ async def execute(
     finally:
         reporting.cancel()
         await asyncio.gather(reporting, return_exceptions=True)
-        for one in planned:
-            await one.model.aclose()
+        for model in {id(one.model): one.model for one in planned}.values():
+            await model.aclose()
         await shared.aclose()
     return [results[index] for index in range(len(planned))], interrupts.count > 0
 
@@ -147,7 +167,7 @@ def _cancel(running: asyncio.Future[list[None]]) -> None:
 
 
 async def _run_one(
-    planned: Planned, shared: _Shared, progress: RunProgress, active: set[Pipeline], log: RunLog
+    planned: Planned, shared: _Shared, progress: RunProgress, active: set[Pipeline], log: RunLog, turn: Turn
 ) -> Finished:
     model = planned.model
     limiter = shared.limiters.limiter_for(model.endpoint, model.concurrency)
@@ -157,6 +177,7 @@ async def _run_one(
         *(planned, caller, shared.sandbox(planned.plan.protocol, planned.plan.asking.rule.repair), progress),
         open_caller=shared.judge,
         shared=shared.encoders,
+        turn=turn,
         in_flight=shared.workers * 4,
     )
     active.add(pipeline)

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from sgpbench.run.render import render_pending, renderer_hash
 from sgpbench.run.score import Scorer
 from sgpbench.run.session import session_record, utc_now
 from sgpbench.run.store import RunStore
+from sgpbench.run.turns import Turn
 from sgpbench.svg.sandbox import Sandbox
 
 __all__ = ["Finished", "Pipeline", "StoredReplies"]
@@ -68,7 +69,7 @@ class StoredReplies:
 
 
 class Pipeline:
-    """Runs one planned run. ``open_caller`` opens a model by name for asking (a judge)."""
+    """Runs one planned run. ``open_caller`` opens a model by name for asking (a judge); ``turn`` says when ours may be."""
 
     def __init__(
         self,
@@ -79,6 +80,7 @@ class Pipeline:
         *,
         open_caller: Callable[[str], Caller],
         shared: Shared,
+        turn: Turn,
         in_flight: int,
     ) -> None:
         self._planned = planned
@@ -87,6 +89,8 @@ class Pipeline:
         self._progress = progress
         self._open_caller = open_caller
         self._shared = shared
+        self._turn = turn
+        self._waited_s = 0.0
         self._in_flight = in_flight
         self._generator: Generator | None = None
         self._scorers: list[Scorer] = []
@@ -110,6 +114,7 @@ class Pipeline:
         """
         planned = self._planned
         folder = planned.folder
+        began = time.monotonic()
         store = RunStore(folder)
         metrics: list[Metric] = []
         skipped: dict[str, str] = {}
@@ -126,7 +131,7 @@ class Pipeline:
                 )
             await self._record(store, metrics, skipped)
             await self._stages(store, metrics)
-            seconds = round(time.monotonic() - self._progress.started, 1)
+            seconds = round(time.monotonic() - began - self._waited_s, 1)
             store.end_session(self._session_number, self._session | {"ended": utc_now(), "seconds": seconds})
             for scorer in self._scorers:
                 if scorer.stopped_by is not None:
@@ -190,7 +195,6 @@ class Pipeline:
     async def _stages(self, store: RunStore, metrics: Sequence[Metric]) -> None:
         stages = self._planned.options.stages
         to_render, to_score = Feed(), [Feed() for _ in metrics]
-        takes_turns = self._planned.model.device == "gpu"
         progress = self._progress
 
         def rendered_one(outcome: Outcome) -> None:
@@ -201,9 +205,12 @@ class Pipeline:
         async def generate() -> None:
             try:
                 if "generate" in stages:
+                    await self._wait(self._turn.begin())
                     await self._generate(store, to_render)
             finally:
                 to_render.end()
+                await self._turn.end()
+            await self._wait(self._turn.free())
 
         async def render() -> None:
             try:
@@ -215,19 +222,24 @@ class Pipeline:
                 for feed in to_score:
                     feed.end()
 
+        async def score(scorer: Scorer, feed: Feed) -> None:
+            await self._turn.free()
+            await scorer.run(feed)
+
         try:
             async with asyncio.TaskGroup() as group:
-                generating = group.create_task(generate())
-                if takes_turns:
-                    await asyncio.wait({generating})
-                    await self._planned.model.aclose()
-                rendering = group.create_task(render())
-                if takes_turns:
-                    await asyncio.wait({rendering})
+                group.create_task(generate())
+                group.create_task(render())
                 for scorer, feed in zip(self._scorers, to_score, strict=True):
-                    group.create_task(scorer.run(feed))
+                    group.create_task(score(scorer, feed))
         except BaseExceptionGroup as several:
             raise several.exceptions[0] from None
+
+    async def _wait(self, turn: Awaitable[None]) -> None:
+        """Waits for the other runs on the device; such time is none of this run's."""
+        began = time.monotonic()
+        await turn
+        self._waited_s += time.monotonic() - began
 
     async def _generate(self, store: RunStore, to_render: Feed) -> None:
         planned, progress = self._planned, self._progress
@@ -238,8 +250,7 @@ class Pipeline:
         samples = int(view.setting("samples") or planned.plan.samples)
         answered, attempts = view.answered(), view.attempts()
         view.close()
-        progress.wanted = len(prompts) * samples
-        progress.done = progress.done_before = len(answered)
+        progress.began(len(prompts) * samples, len(answered))
 
         def completed(completion: Completion, outcome: Outcome, final: bool) -> None:
             progress.completed(completion, outcome, final)

@@ -36,7 +36,7 @@ from sgpbench.tasks.interface import Task
 from sgpbench.tasks.registry import load_task
 from sgpbench.tasks.selection import select
 
-__all__ = ["Planned", "TaskPlan", "choose_metrics", "open_planned_model", "plan_stored_run", "plan_task"]
+__all__ = ["Planned", "TaskPlan", "choose_metrics", "plan_runs", "plan_stored_run", "plan_task"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +114,8 @@ def _pick(prompts: Mapping[str, Prompt], options: RunOptions) -> list[Prompt]:
     return candidates
 
 
-def open_planned_model(name: str, plan: TaskPlan, options: RunOptions) -> Planned:
-    """Opens a model for a plan; no request is made yet.
+def plan_runs(name: str, plans: Sequence[TaskPlan], options: RunOptions) -> list[Planned]:
+    """One run per plan, of a model that is opened once; no request is made yet.
 
     Raises:
         UsageError, ModelUnavailable: unknown, or not usable here.
@@ -125,6 +125,10 @@ def open_planned_model(name: str, plan: TaskPlan, options: RunOptions) -> Planne
         spec = dataclasses.replace(spec, concurrency=options.max_connections)
     spec = dataclasses.replace(spec, work_dir=cache_dir() / "servers", data_dir=options.data_dir)
     model = open_model(spec)
+    return [_planned(plan, model, options) for plan in plans]
+
+
+def _planned(plan: TaskPlan, model: Model, options: RunOptions) -> Planned:
     identity = RunIdentity(
         model=model.name,
         model_identity=dict(model.identity),

@@ -41,6 +41,12 @@ class RunProgress:
     last_at: float | None = None
     """When the last wanted completion arrived."""
 
+    def began(self, wanted: int, done: int) -> None:
+        """Generation begins now: so many samples are wanted, and so many are there from earlier starts."""
+        self.started = time.monotonic()
+        self.wanted = wanted
+        self.done = self.done_before = done
+
     def completed(self, completion: Completion, outcome: Outcome, final: bool) -> None:
         """Counts a stored completion."""
         self.input_tokens += completion.usage.input_tokens or 0
