@@ -13,7 +13,7 @@ from sgpbench.results.bootstrap import Floats
 from sgpbench.results.counting import counting_of, last_valid_metrics
 from sgpbench.results.evidence import read_evidence
 from sgpbench.results.schema import Result, ScoringColumn, read_result
-from sgpbench.results.summary import Layout, counted_scores, last_valid_only, prompt_means
+from sgpbench.results.summary import Layout, counted_scores, in_order, last_valid_only, prompt_means
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,7 +114,7 @@ def scores_of_run(folder: Path) -> PromptScores:
     view = RunView(folder)
     try:
         metrics = scored_metrics(view)
-        table = sample_table(view, metrics).sort_values(["prompt_id", "sample"], kind="stable")
+        table = in_order(sample_table(view, metrics))
         applies = applicable_prompts(view, metrics)
     finally:
         view.close()

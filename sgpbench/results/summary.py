@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -25,6 +25,7 @@ __all__ = [
     "Layout",
     "RunHead",
     "counted_scores",
+    "in_order",
     "last_valid_only",
     "numbers",
     "prompt_means",
@@ -104,10 +105,10 @@ def summarise(
         resamples: Of the bootstrap.
         seed: Of the bootstrap.
     """
-    ordered = samples.sort_values(["prompt_id", "sample"], kind="stable")
+    ordered = in_order(samples)
     layout = Layout.of(ordered)
     countings = [counting_of(column, invalid, last_valid) for column in columns]
-    counted = [counted_scores(ordered, layout, counting, applies or {}) for counting in countings]
+    counted = (counted_scores(ordered, layout, counting, applies or {}) for counting in countings)
     metrics = numbers(layout, slices, countings, counted, resamples=resamples, seed=seed)
     known = [outcome for outcome in layout.outcomes if outcome is not None]
     return {
@@ -126,6 +127,15 @@ def summarise(
         "skipped": _skipped(head, columns, metrics, skipped or {}),
         "usage": {name: _total(ordered, name) for name in ("input_tokens", "output_tokens", "cost_usd")},
     }
+
+
+def in_order(samples: pd.DataFrame) -> pd.DataFrame:
+    """A table of samples sorted by prompt id and sample index; the same one, where it is."""
+    ids, numbers = samples["prompt_id"].to_numpy(object), samples["sample"].to_numpy()
+    same = ids[1:] == ids[:-1]
+    if ((ids[1:] > ids[:-1]) | (same & (numbers[1:] >= numbers[:-1]))).all():
+        return samples
+    return samples.sort_values(["prompt_id", "sample"], kind="stable")
 
 
 def prompt_means(
@@ -172,7 +182,7 @@ def numbers(
     layout: Layout,
     slices: Sequence[Slice],
     countings: Sequence[Counting],
-    counted: Sequence[Floats],
+    counted: Iterable[Floats],
     *,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -182,9 +192,11 @@ def numbers(
     ``counted``: per column (samples,), each sample's value as it counts; NaN where it does not.
     """
     prompts = layout.ids.size
-    means = np.array([prompt_means(layout.prompt, prompts, values) for values in counted]).reshape(-1, prompts)
+    means, valid_means = np.full((2, len(countings), prompts), np.nan)
     valid = layout.outcomes == str(Outcome.OK)
-    valid_means = [prompt_means(layout.prompt, prompts, values, valid) for values in counted]
+    for row, values in enumerate(counted):
+        means[row] = prompt_means(layout.prompt, prompts, values)
+        valid_means[row] = prompt_means(layout.prompt, prompts, values, valid)
     present = [row for row in range(len(countings)) if not np.isnan(means[row]).all()]
     bounds = [(countings[row].column.low, countings[row].column.high) for row in present]
     place = {str(prompt_id): index for index, prompt_id in enumerate(layout.ids)}

@@ -168,6 +168,11 @@ class RunView:
         query = "SELECT prompt_id, rendering, value, evidence FROM scores WHERE metric = ?"
         return iter(self._db.execute(query, (metric,)))
 
+    def prompt_scores(self, metric: str, prompt_id: str) -> Iterator[tuple[str, str]]:
+        """``(rendering, value)`` of one prompt's drawings; the latter is JSON."""
+        query = "SELECT rendering, value FROM scores WHERE metric = ? AND prompt_id = ?"
+        return ((row[0], row[1]) for row in self._db.execute(query, (metric, prompt_id)))
+
     def score(self, metric: str, prompt_id: str, key: str) -> tuple[str, str] | None:
         """The JSON of values and evidence of one score."""
         query = "SELECT value, evidence FROM scores WHERE metric = ? AND prompt_id = ? AND rendering = ?"
@@ -185,13 +190,13 @@ class RunView:
         return iter(self._db.execute(query, {"renderer": renderer}))
 
     def light_rows(self, renderer: str) -> Iterator[sqlite3.Row]:
-        """Final samples without their texts: what statistics need."""
+        """Final samples without their texts, sorted by prompt id and sample: what statistics need."""
         query = """
             SELECT c.prompt_id, c.sample, c.outcome AS extracted, r.hash AS rendering, r.outcome AS rendered, r.flags,
                    r.program IS NOT NULL AS parsed,
                    c.input_tokens, c.output_tokens, c.cost_usd, c.latency_s
             FROM completions c LEFT JOIN renderings r ON r.program_hash = c.program_hash AND r.renderer = :renderer
-            WHERE c.final
+            WHERE c.final ORDER BY c.prompt_id, c.sample
         """
         return iter(self._db.execute(query, {"renderer": renderer}))
 

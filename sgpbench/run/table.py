@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from sgpbench.protocol import canonical_hash
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["ScoredMetric", "applicable_prompts", "evidence_rows", "prompt_table", "sample_table", "scored_metrics"]
+
+_USED = ("input_tokens", "output_tokens", "cost_usd", "latency_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,7 @@ def _key(row: sqlite3.Row) -> str | None:
 
 
 def sample_table(view: RunView, metrics: list[ScoredMetric]) -> pd.DataFrame:
-    """One row per wanted sample, sorted by prompt and sample; ``outcome`` is ``None`` where it is still pending.
+    """One row per wanted sample, sorted by prompt id and sample; ``outcome`` is ``None`` where it is still pending.
 
     Columns: ``prompt_id, sample, cluster, category, outcome, flags`` (tuple of names), ``input_tokens, output_tokens,
     cost_usd, latency_s``, and one float column per score column (NaN where a drawing has no value).
@@ -87,71 +92,62 @@ def sample_table(view: RunView, metrics: list[ScoredMetric]) -> pd.DataFrame:
     import numpy as np
     import pandas as pd
 
+    # Prompt by prompt, and one block for all numbers: a large run must not need more memory than its table.
     renderer = view.setting("renderer") or ""
     wanted = int(view.setting("samples") or 1)
-    prompts = list(view.prompts())
-    place = {row["id"]: number for number, row in enumerate(prompts)}
+    prompts = sorted(view.prompts(), key=itemgetter("id"))
+    place = {row["id"]: number * wanted for number, row in enumerate(prompts)}
     size = len(prompts) * wanted
     outcomes: list[str | None] = [None] * size
     flags: list[tuple[str, ...]] = [()] * size
-    numbers = {name: np.full(size, np.nan) for name in ("input_tokens", "output_tokens", "cost_usd", "latency_s")}
-    by_key: dict[tuple[str, str], list[int]] = {}
-    members: dict[str, list[str]] = {}
-    for row in view.light_rows(renderer):
-        number = place.get(row["prompt_id"])
-        if number is None or row["sample"] >= wanted:
+    names = [*_USED, *(column.name for metric in metrics for column in metric.columns)]
+    block = np.full((len(names), size), np.nan)
+    numbers = dict(zip(names, block, strict=True))
+    for prompt_id, rows in groupby(view.light_rows(renderer), key=itemgetter("prompt_id")):
+        if prompt_id not in place:
             continue
-        index = number * wanted + row["sample"]
-        outcome = _outcome(row)
-        outcomes[index] = str(outcome) if outcome else None
-        flags[index] = tuple(json.loads(row["flags"])) if row["flags"] else ()
-        for name, column in numbers.items():
-            if row[name] is not None:
-                column[index] = row[name]
-        if key := _key(row):
-            by_key.setdefault((row["prompt_id"], key), []).append(index)
+        by_key: dict[str, list[int]] = {}
+        drawn = []
+        for row in rows:
+            if row["sample"] >= wanted:
+                continue
+            index = place[prompt_id] + row["sample"]
+            outcome = _outcome(row)
+            outcomes[index] = outcome.value if outcome else None
+            flags[index] = tuple(map(sys.intern, json.loads(row["flags"]))) if row["flags"] else ()
+            for name in _USED:
+                if row[name] is not None:
+                    numbers[name][index] = row[name]
+            if key := _key(row):
+                by_key.setdefault(key, []).append(index)
             if outcome is Outcome.OK:
-                members.setdefault(row["prompt_id"], []).append(row["rendering"])
-    for prompt_id, renderings in members.items():
-        group = "group:" + canonical_hash(sorted(renderings), 32)
-        by_key[prompt_id, group] = [place[prompt_id] * wanted + sample for sample in range(wanted)]
+                drawn.append(row["rendering"])
+        if drawn:
+            by_key[_group_key(drawn)] = list(range(place[prompt_id], place[prompt_id] + wanted))
+        for metric in metrics:
+            for key, value in view.prompt_scores(metric.hash, prompt_id):
+                for name, number in json.loads(value).items() if key in by_key else ():
+                    numbers[name][by_key[key]] = number
     for failure in view.failures("generate"):
-        number = place.get(failure["prompt_id"])
-        if number is not None and failure["sample"] < wanted:
-            outcomes[number * wanted + failure["sample"]] = (
-                outcomes[number * wanted + failure["sample"]] or failure["outcome"]
-            )
-    scores = _score_columns(view, metrics, by_key, size)
-    return pd.DataFrame(
+        if failure["prompt_id"] in place and failure["sample"] < wanted:
+            index = place[failure["prompt_id"]] + failure["sample"]
+            outcomes[index] = outcomes[index] or failure["outcome"]
+
+    def each(name: str) -> object:
+        # One string per prompt, not one per sample.
+        return np.repeat(np.array([row[name] for row in prompts], dtype=object), wanted)
+
+    head = pd.DataFrame(
         {
-            "prompt_id": np.repeat([row["id"] for row in prompts], wanted),
+            "prompt_id": each("id"),
             "sample": np.tile(np.arange(wanted), len(prompts)),
-            "cluster": np.repeat([row["cluster"] for row in prompts], wanted),
-            "category": np.repeat([row["category"] for row in prompts], wanted),
+            "cluster": each("cluster"),
+            "category": each("category"),
             "outcome": pd.Series(outcomes, dtype=object),
             "flags": pd.Series(flags, dtype=object),
-            **numbers,
-            **scores,
         }
     )
-
-
-def _score_columns(
-    view: RunView, metrics: list[ScoredMetric], by_key: Mapping[tuple[str, str], list[int]], size: int
-) -> dict[str, object]:
-    import numpy as np
-
-    columns: dict[str, object] = {}
-    for metric in metrics:
-        values = {column.name: np.full(size, np.nan) for column in metric.columns}
-        for row in view.scores(metric.hash):
-            places = by_key.get((row["prompt_id"], row["rendering"]))
-            if not places:
-                continue
-            for name, value in json.loads(row["value"]).items():
-                values[name][places] = value
-        columns.update(values)
-    return columns
+    return pd.concat([head, pd.DataFrame(block.T, columns=names, copy=False)], axis=1)
 
 
 def evidence_rows(view: RunView, metrics: list[ScoredMetric]) -> Iterator[dict[str, object]]:
@@ -189,4 +185,9 @@ def _group_keys(view: RunView, renderer: str) -> dict[str, str]:
     for row in view.light_rows(renderer):
         if _outcome(row) is Outcome.OK:
             members.setdefault(row["prompt_id"], []).append(row["rendering"])
-    return {prompt: "group:" + canonical_hash(sorted(keys), 32) for prompt, keys in members.items()}
+    return {prompt: _group_key(keys) for prompt, keys in members.items()}
+
+
+def _group_key(renderings: list[str]) -> str:
+    """Under what a metric of unit ``prompt`` keeps its score for these drawings together."""
+    return "group:" + canonical_hash(sorted(renderings), 32)
