@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -196,7 +196,7 @@ def _execution(view: RunView, document: Mapping[str, Json]) -> Execution:
         "host": {name: last.get(name) for name in ("platform", "python", "cpus")},
         "versions": {"sgpbench": last.get("sgpbench"), **_object(last.get("packages", {}))},
         "commit": last.get("git_commit"),
-        "command": last.get("command"),
+        "command": _asked_by(sessions),
         "cost_usd": usage.get("cost_usd"),
         "judge_cost_usd": usage.get("judge_cost_usd"),
         "latency_s": quantiles or None,
@@ -206,6 +206,13 @@ def _execution(view: RunView, document: Mapping[str, Json]) -> Execution:
         "dropped": sorted({name for names in view.distinct("dropped") for name in json.loads(names)}),
     }
     return Execution.model_validate_json(json.dumps(fields))
+
+
+def _asked_by(sessions: Sequence[Mapping[str, Json]]) -> Json:
+    """The command that makes the run: the last ``run``, whatever was scored again after it."""
+    commands = [session.get("command") for session in sessions]
+    runs = [command for command in commands if str(command).startswith("sgpbench run ")]
+    return (runs or commands or [None])[-1]
 
 
 def _agreement(view: RunView, metrics: list[ScoredMetric]) -> dict[str, Json]:
