@@ -200,7 +200,7 @@ def _execution(view: RunView, document: Mapping[str, Json]) -> Execution:
         "cost_usd": usage.get("cost_usd"),
         "judge_cost_usd": usage.get("judge_cost_usd"),
         "latency_s": quantiles or None,
-        "seconds": sum(float(str(session.get("seconds") or 0)) for session in sessions),
+        "seconds": round(sum(float(str(session.get("seconds") or 0)) for session in sessions), 1),
         "sandbox": last.get("sandbox"),
         "served_by": view.distinct("served_by"),
         "dropped": sorted({name for names in view.distinct("dropped") for name in json.loads(names)}),
