@@ -19,7 +19,7 @@ from sgpbench.errors import ModelUnavailable, UsageError, unknown_name
 from sgpbench.models.interface import Concurrency, ModelSpec
 from sgpbench.records import Json
 
-__all__ = ["HOSTED", "SHARED_ARGUMENTS", "Connection", "Secrets", "Servers", "connection_of"]
+__all__ = ["HOSTED", "SHARED_ARGUMENTS", "Connection", "Secrets", "Servers", "connection_of", "seconds"]
 
 HOSTED = Concurrency(1, 200)
 """Requests in flight at an endpoint of which nothing is known."""
@@ -132,7 +132,7 @@ def connection_of(
             )
     return Connection(
         base_urls=base_urls,
-        timeout_s=_seconds(spec),
+        timeout_s=seconds(spec, "timeout"),
         headers={**shown, **hidden},
         query=query,
         body=body,
@@ -141,6 +141,24 @@ def connection_of(
         secrets=secrets,
         shown_headers=shown,
     )
+
+
+def seconds(spec: ModelSpec, name: str) -> float | None:
+    """The argument of that name in seconds, or None where it is not given.
+
+    Raises:
+        UsageError: it is no number above 0.
+    """
+    text = spec.args.get(name)
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise UsageError(f"The argument '{name}' of {spec.name} is seconds above 0, not '{text}'.")
+    return value
 
 
 def _check_names(spec: ModelSpec, known: Mapping[str, str]) -> None:
@@ -206,19 +224,6 @@ def _json_or_text(text: str) -> Json:
     except ValueError:
         return text
     return value
-
-
-def _seconds(spec: ModelSpec) -> float | None:
-    text = spec.args.get("timeout")
-    if text is None:
-        return None
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise UsageError(f"The argument 'timeout' of {spec.name} is seconds above 0, not '{text}'.")
-    return seconds
 
 
 class Servers:

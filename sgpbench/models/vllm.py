@@ -18,7 +18,7 @@ from typing import Literal
 
 from sgpbench.errors import ModelError, ModelUnavailable, TransientError, UsageError, unknown_name
 from sgpbench.models.checkpoints import checkpoint_fingerprint
-from sgpbench.models.connection import SHARED_ARGUMENTS
+from sgpbench.models.connection import SHARED_ARGUMENTS, seconds
 from sgpbench.models.interface import Concurrency, Model, ModelSpec, Price
 from sgpbench.models.openai_adapter import open_openai
 from sgpbench.models.sampling_rules import SamplingRules
@@ -75,6 +75,7 @@ _SPEED_FLAGS = frozenset(
 """Flags of speed, memory and logs, which are no part of a run's identity; all other ones are."""
 _IN_FLIGHT = Concurrency(64, 256)
 _ANSWER_S = 600.0
+_START_S = 3600.0
 _SECRET_FLAGS = frozenset({"api-key", "hf-token", "ssl-keyfile-password"})
 _MOST_SAMPLES = 64
 
@@ -97,7 +98,7 @@ def open_vllm(spec: ModelSpec) -> Model:
             )
         return VllmModel(spec, None)
     log = (spec.work_dir or cache_dir() / "servers") / _log_name(spec)
-    timeout = _number(spec, "start_timeout", 3600)
+    timeout = seconds(spec, "start_timeout") or _START_S
     command = serve_command(find_executable(spec.args.get("executable")), spec.model_id, _serve_flags(spec))
     return VllmModel(spec, VllmServer(command, log, start_timeout_s=timeout))
 
@@ -119,7 +120,7 @@ class VllmModel:
         self._server = server
         self._start: asyncio.Task[Model] | None = None
         self._inner: Model | None = None
-        self._answer_s = float(spec.args.get("timeout", _ANSWER_S))
+        self._answer_s = seconds(spec, "timeout") or _ANSWER_S
         self.timeout_s = self._answer_s + (server.start_timeout_s if server else 0.0)
         """Seconds one request may take; the first one waits for the server to load the checkpoint."""
         attached = spec.args.get("base_url")
@@ -277,17 +278,6 @@ def _check_names(spec: ModelSpec) -> None:
         raise UsageError(f"The device of {spec.name} is gpu or cpu, not '{spec.args['device']}'.")
     if (template := spec.args.get("chat_template")) and not Path(template).is_file():
         raise ModelUnavailable(f"There is no chat template {template}.")
-
-
-def _number(spec: ModelSpec, name: str, default: float) -> float:
-    text = spec.args.get(name, str(default))
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise UsageError(f"The argument '{name}' of {spec.name} is seconds above 0, not '{text}'.")
-    return value
 
 
 def _text_of(path: Path) -> str:
