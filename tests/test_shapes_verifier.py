@@ -22,6 +22,16 @@ from sgpbench.metrics.shapes import read_scene, score_png, verify
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def two_groups(subject: tuple[str, str, int], kind: str, other: tuple[str, str, int]) -> dict[str, object]:
+    """A scene of two groups, each of a shape, a colour and a count, and one statement about them."""
+    groups = [
+        {"id": name, "shape": shape, "color": color, "count": count}
+        for name, (shape, color, count) in zip("ab", (subject, other), strict=True)
+    ]
+    statements = [{"kind": kind, "subject": "a", "object": "b"}]
+    return {"background": "white", "groups": groups, "statements": statements}
+
+
 FEW_AND_MANY = [10, pytest.param(150, marks=pytest.mark.slow)]
 
 
@@ -77,14 +87,7 @@ STYLES = {
 
 @pytest.mark.parametrize(("style", "accepted"), STYLES.items())
 def test_style_shifts_are_decided(style: str, accepted: bool) -> None:
-    scene = {
-        "background": "white",
-        "groups": [
-            {"id": "a", "shape": "square", "color": "red", "count": 2},
-            {"id": "b", "shape": "circle", "color": "green", "count": 1},
-        ],
-        "statements": [{"kind": "left", "subject": "a", "object": "b"}],
-    }
+    scene = two_groups(("square", "red", 2), "left", ("circle", "green", 1))
     plan = arrange(scene, Random("styles"))
     assert plan is not None
     assert judge(styled_svg(plan, Random(style), style), scene).all_met == accepted
@@ -107,14 +110,7 @@ def test_noise_is_judged_without_complaint() -> None:
 @pytest.mark.parametrize("side", [224, 384, 1024])
 def test_the_size_of_the_rendering_hardly_matters(side: int) -> None:
     body = '<circle cx="60" cy="60" r="40" fill="red"/><rect x="115" y="110" width="60" height="60" fill="blue"/>'
-    scene = {
-        "background": "white",
-        "groups": [
-            {"id": "a", "shape": "circle", "color": "red", "count": 1},
-            {"id": "b", "shape": "square", "color": "blue", "count": 1},
-        ],
-        "statements": [{"kind": "above", "subject": "a", "object": "b"}],
-    }
+    scene = two_groups(("circle", "red", 1), "above", ("square", "blue", 1))
     assert judge(on_white(body), scene, side).all_met
 
 

@@ -324,7 +324,7 @@ def _moved(line: Plane, scale: Plane, shift: Plane, points: Points, steps: int) 
     wanted = points @ _COMPLEX
     target = wanted.mean()
     for _ in range(steps):
-        placed = line * scale[:, None] + shift[:, None]
+        placed = _placed(line, scale, shift)
         near = np.take_along_axis(placed, _gaps(placed, points).argmin(2), 1)
         about = near.mean(1)
         out = near - about[:, None]
@@ -334,9 +334,15 @@ def _moved(line: Plane, scale: Plane, shift: Plane, points: Points, steps: int) 
     return scale, shift
 
 
+def _placed(line: Plane, scale: Plane, shift: Plane) -> Plane:
+    """A line scaled and shifted in each of ``k`` ways: ``(k, m)``."""
+    lines: Plane = line * scale[:, None] + shift[:, None]
+    return lines
+
+
 def _distances(line: Plane, scale: Plane, shift: Plane, points: Points) -> Points:
     """Mean distance of points from each of the placed lines, ``(k,)``."""
-    placed = line * scale[:, None] + shift[:, None]
+    placed = _placed(line, scale, shift)
     distances: Points = np.sqrt(np.maximum(_gaps(placed, points).min(2), 0)).mean(1)
     return distances
 
