@@ -13,8 +13,9 @@ from pathlib import Path
 from sgpbench.data.manifest import dataset_names
 from sgpbench.data.store import DataStore
 from sgpbench.errors import MetricUnavailable, SgpbenchError
+from sgpbench.metrics.availability import why_unavailable
 from sgpbench.metrics.interface import MetricContext
-from sgpbench.metrics.registry import metric_names, open_metric
+from sgpbench.metrics.registry import BUILT_IN, metric_names, open_metric
 from sgpbench.paths import cache_dir, data_dirs
 from sgpbench.protocol import load_protocol
 from sgpbench.records import Outcome
@@ -112,21 +113,25 @@ def _metrics(data_dir: Path | None) -> list[Check]:
     context = MetricContext(
         argument=None, protocol=load_protocol("v1"), cache_dir=cache_dir(), data=DataStore(data_dirs(data_dir))
     )
-    checks = []
-    for name in metric_names():
-        if name == "judge":
-            checks.append(
-                Check("Metrics", name, True, "any model that sees: --judge MODEL; try `sgpbench judge check` first")
-            )
-            continue
-        try:
-            metric = open_metric(name, context)
-            asyncio.run(metric.aclose())
-            checks.append(Check("Metrics", name, True, "ready"))
-        except MetricUnavailable:
-            checks.append(
-                Check("Metrics", name, False, "weights or packages are missing.", f"sgpbench metrics show {name}")
-            )
-        except SgpbenchError as error:
-            checks.append(Check("Metrics", name, False, str(error)))
-    return checks
+    return [_metric(name, context) for name in metric_names()]
+
+
+def _metric(name: str, context: MetricContext) -> Check:
+    if name == "judge":
+        return Check("Metrics", name, True, "any model that sees: --judge MODEL; try `sgpbench judge check` first")
+    try:
+        if name in BUILT_IN:
+            # Looked for, not opened: reading gigabytes of weights is not for a quick look.
+            problem: SgpbenchError | None = why_unavailable(name)
+        else:
+            asyncio.run(open_metric(name, context).aclose())
+            problem = None
+    except SgpbenchError as error:
+        problem = error
+    if isinstance(problem, MetricUnavailable):
+        return Check("Metrics", name, False, "weights or packages are missing.", f"sgpbench metrics show {name}")
+    return (
+        Check("Metrics", name, False, problem.message, problem.remedy)
+        if problem
+        else Check("Metrics", name, True, "ready")
+    )
