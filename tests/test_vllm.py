@@ -11,7 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from sgpbench.cli.app import app
 from sgpbench.errors import ModelUnavailable, UsageError
 from sgpbench.models.checkpoints import checkpoint_fingerprint
 from sgpbench.models.registry import open_model, resolve
@@ -163,6 +165,18 @@ def test_arguments_become_flags_and_the_log_is_kept(
         '"--generation-config", "vllm"',
     ):
         assert part in said
+
+
+@pytest.mark.parametrize("device", ["gpu", "cpu"])
+def test_every_run_of_a_command_keeps_the_log_of_its_server(fake: Path, tmp_path: Path, device: str) -> None:
+    command = ["run", "--model", "vllm/m", "--task", "shapes,comp", "--split", "generated", "--limit", "3"]
+    command += ["--model-arg", f"executable={fake}", "--model-arg", f"device={device}", "--metrics", "validity"]
+    result = CliRunner().invoke(app, [*command, "--runs-dir", str(tmp_path / "runs")], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    logs = sorted((tmp_path / "runs" / "vllm" / "m").glob("*/vllm-*.log"))
+    assert [log.parent.name.partition("@")[0] for log in logs] == ["comp", "shapes"]
+    assert len({log.read_bytes() for log in logs}) == 1
+    assert '"serve", "m"' in logs[0].read_text("utf-8")
 
 
 def test_identity_holds_what_changes_answers_and_nothing_else(fake: Path) -> None:

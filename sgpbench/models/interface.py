@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from sgpbench.records import Completion, Json, Request
 
-__all__ = ["Adapter", "Concurrency", "Model", "ModelSpec", "Price"]
+__all__ = ["Adapter", "Concurrency", "KeepsLog", "Model", "ModelSpec", "Price"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +65,6 @@ class ModelSpec:
     sees: bool = False
     price: Price | None = None
     concurrency: Concurrency | None = None
-    work_dir: Path | None = None
-    """Where an adapter that starts a server may keep its log."""
     data_dir: Path | None = None
     """The user's ``--data-dir``, where packaged weights may have been fetched to."""
 
@@ -101,6 +99,14 @@ class Model(Protocol):
 
     async def aclose(self) -> None:
         """Ends connections and any process it started."""
+
+
+@runtime_checkable
+class KeepsLog(Protocol):
+    """A model that writes a log of its own, such as that of a server it starts."""
+
+    def keep_log(self, folder: Path) -> None:
+        """Told of each run it is used by: the log belongs there, too."""
 
 
 Adapter: TypeAlias = Callable[[ModelSpec], Model]

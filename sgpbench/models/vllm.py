@@ -97,7 +97,7 @@ def open_vllm(spec: ModelSpec) -> Model:
                 remedy="Leave one of them out.",
             )
         return VllmModel(spec, None)
-    log = (spec.work_dir or cache_dir() / "servers") / _log_name(spec)
+    log = cache_dir() / "servers" / _log_name(spec)
     timeout = seconds(spec, "start_timeout") or _START_S
     command = serve_command(find_executable(spec.args.get("executable")), spec.model_id, _serve_flags(spec))
     return VllmModel(spec, VllmServer(command, log, start_timeout_s=timeout))
@@ -124,9 +124,14 @@ class VllmModel:
         self.timeout_s = self._answer_s + (server.start_timeout_s if server else 0.0)
         """Seconds one request may take; the first one waits for the server to load the checkpoint."""
         attached = spec.args.get("base_url")
-        self.endpoint = f"vllm {attached or (server and server.log)}"
+        self.endpoint = f"vllm {attached or (server and server.log.name)}"
         self.device: str | None = spec.args.get("device", None if attached else "gpu")
         self.identity: Mapping[str, Json] = _identity(spec)
+
+    def keep_log(self, folder: Path) -> None:
+        """Puts the log of a server of ours into that folder, beside those it is in already."""
+        if self._server is not None:
+            self._server.keep_log(folder)
 
     def token_limit(self, request: Request) -> int | None:
         """The most output tokens of one sample of the request."""

@@ -65,17 +65,34 @@ def serve_command(executable: Path, model: str, flags: Sequence[str]) -> list[st
 class VllmServer:
     """One server on a free port of this machine.
 
-    Its output goes to ``log``. It ends with ``stop``, and also when this process dies in whatever way: a supervisor
-    process of the standard library alone watches over it (``vllm_supervisor``).
+    Its output goes to ``log``, or into the folders that ``keep_log`` names. It ends with ``stop``, and also when this
+    process dies in whatever way: a supervisor process of the standard library alone watches over it
+    (``vllm_supervisor``).
     """
 
     def __init__(self, command: Sequence[str], log: Path, *, start_timeout_s: float) -> None:
         self._command = list(command)
         self.log = log
         self.start_timeout_s = start_timeout_s
+        self._folders: list[Path] = []
         self._supervisor: subprocess.Popen[bytes] | None = None
         self._port = 0
         self.base_url = ""
+
+    def keep_log(self, folder: Path) -> None:
+        """Keeps the log in that folder; where there are several, it is one file with a name in each."""
+        first = not self._folders and self._supervisor is None
+        self._folders.append(folder)
+        if first:
+            self.log = folder / self.log.name
+        else:
+            self._link_log()
+
+    def _link_log(self) -> None:
+        for folder in self._folders:
+            # Not every file system knows links; the first folder has the log all the same.
+            with contextlib.suppress(OSError):
+                os.link(self.log, folder / self.log.name)
 
     async def start(self) -> None:
         """Starts it and waits until it is healthy.
@@ -106,6 +123,7 @@ class VllmServer:
                 env=_environment(Path(self._command[0])),
                 start_new_session=True,
             )
+        self._link_log()
         _LOG.info("started %s (log: %s)", " ".join(self._command), self.log)
 
     async def _healthy(self, port: int) -> bool:
@@ -162,6 +180,7 @@ class VllmServer:
         supervisor, self._supervisor = self._supervisor, None
         if supervisor is None:
             return
+        self._link_log()
         assert supervisor.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             supervisor.stdin.close()

@@ -12,6 +12,7 @@ from itertools import groupby
 
 from sgpbench.metrics.shared import Shared
 from sgpbench.models.calls import Caller
+from sgpbench.models.interface import KeepsLog
 from sgpbench.models.limiter import Limiters
 from sgpbench.models.money import Ledger
 from sgpbench.models.registry import open_model, resolve
@@ -116,6 +117,8 @@ async def execute(
             if stopping:
                 results[index] = Finished(one.folder, one.identity, interrupted=True)
                 return
+            if isinstance(one.model, KeepsLog):
+                one.model.keep_log(one.folder)
             with RunLog(one.folder) as log:
                 results[index] = await _run_one(one, shared, progress[index], active, log, turn)
         finally:

@@ -123,7 +123,7 @@ def plan_runs(name: str, plans: Sequence[TaskPlan], options: RunOptions) -> list
     spec = resolve(name, options.model_args)
     if options.max_connections is not None:
         spec = dataclasses.replace(spec, concurrency=options.max_connections)
-    spec = dataclasses.replace(spec, work_dir=cache_dir() / "servers", data_dir=options.data_dir)
+    spec = dataclasses.replace(spec, data_dir=options.data_dir)
     model = open_model(spec)
     return [_planned(plan, model, options) for plan in plans]
 
