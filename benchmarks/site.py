@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import importlib.util
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import time
@@ -34,7 +36,17 @@ BUDGET = {
     "site": "< 900 MB",
     "first page, gzipped": "< 300 kB",
     "unchanged rebuild": "< 10 s",
+    "interactive": "< 1000 ms",
+    "sorting": "< 100 ms",
 }
+CHROMIUM = Path("/usr/bin/chromium")
+VISITS = 5
+SORT_EACH_COLUMN = """() => Array.from(document.querySelectorAll("th[data-key]:not([hidden]) button"), (button) => {
+    const begun = performance.now();
+    button.click();
+    document.body.getBoundingClientRect();
+    return performance.now() - begun;
+})"""
 
 
 def prompts_of(task: str, number: int) -> pd.DataFrame:
@@ -197,6 +209,31 @@ def first_page_bytes(site: Path) -> tuple[int, int]:
     return texts, sum((site / name.decode()).stat().st_size for name in pictures)
 
 
+def in_browser(site: Path) -> dict[str, str] | None:
+    """Milliseconds in Chromium until the first page can be used, and for a click on a column's head to be laid out."""
+    if importlib.util.find_spec("playwright") is None or not CHROMIUM.is_file():
+        return None
+    from playwright.sync_api import sync_playwright
+
+    ready: list[float] = []
+    sorts: list[list[float]] = []
+    with sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"])
+        for _ in range(VISITS):
+            page = chromium.new_page(viewport={"width": 1440, "height": 900})
+            page.goto((site / "index.html").as_uri())
+            ready.append(page.evaluate("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd"))
+            page.wait_for_timeout(500)
+            sorts += (page.evaluate(SORT_EACH_COLUMN) for _ in range(3))
+            page.close()
+        chromium.close()
+    columns = [statistics.median(times) for times in zip(*sorts, strict=True)]
+    return {
+        "interactive": f"{statistics.median(ready):.0f} ms (median of {VISITS} visits)",
+        "sorting": f"{max(columns):.0f} ms (slowest column, median of {len(sorts)})",
+    }
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--folder", type=Path, default=Path("/tmp/sgpbench-site-benchmark"))
@@ -221,6 +258,7 @@ def main() -> None:
         "first page, gzipped": f"{texts / 1000:.0f} kB, and {pictures / 1000:.0f} kB of pictures",
         "unchanged rebuild": f"{again['seconds']:.1f} s ({again['cpu']:.1f} s of CPU), {again['changed']} changed",
     }
+    measured |= in_browser(given.folder / "site") or {}
     print(f"{given.models} models × {sum(n for *_, n in TASKS.values()):,} prompts × 1 sample")
     for name, value in measured.items():
         print(f"{name:22} {value:40} {BUDGET[name]}")

@@ -90,7 +90,9 @@ def test_money_and_sizes_read_well() -> None:
 
 def test_whiskers_stay_inside_their_box() -> None:
     drawn = whisker(Number(mean=2.0, ci95=[-5.0, 50.0], n=3, clusters=3), 0.0, 1.0)
-    assert all(4 <= float(x) <= 96 for x in re.findall(r'(?:x1|x2|cx)="([\d.]+)"', drawn))
+    places = [float(x) for x in re.findall(r"[MH]([\d.]+)", drawn)]
+    assert len(places) == 3
+    assert all(4 <= place <= 96 for place in places)
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\tx"])

@@ -9,7 +9,8 @@
       head: head,
       body: body,
       rows: Array.from(body.rows, function (row) {
-        return { row: row, text: (row.cells[0].textContent + " " + row.dataset.provider).toLowerCase(), place: 0 };
+        const text = (row.cells[0].textContent + " " + row.dataset.provider).toLowerCase();
+        return { row: row, text: text, place: 0, keys: new Map() };
       }),
       usual: Array.from(head.cells, function (cell) { return !cell.hidden; }),
     };
@@ -72,8 +73,11 @@
       if (index < 0) return;
       const numeric = table.head.cells[index].classList.contains("num");
       const keyed = table.rows.map(function (entry) {
-        const cell = entry.row.cells[index];
-        return { entry: entry, key: numeric ? value(cell) : cell.textContent.trim().toLowerCase() };
+        if (!entry.keys.has(index)) {
+          const cell = entry.row.cells[index];
+          entry.keys.set(index, numeric ? value(cell) : cell.textContent.trim().toLowerCase());
+        }
+        return { entry: entry, key: entry.keys.get(index) };
       });
       const sign = sorting.down ? -1 : 1;
       keyed.sort(function (one, other) {

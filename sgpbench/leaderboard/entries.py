@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from sgpbench.errors import ResultError
@@ -18,7 +19,7 @@ __all__ = ["Entry", "read_entries"]
 BASELINE = "baseline"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Entry:
     """One published result."""
 
@@ -30,7 +31,7 @@ class Entry:
     problem: str | None
     """Why there is no digest, and therefore neither rank nor drawings."""
 
-    @property
+    @cached_property
     def row_key(self) -> str:
         """Equal for the results of one model with the same arguments."""
         identity = self.result.identity

@@ -80,7 +80,10 @@ def ranked(rank: Rank) -> str:
 
 
 def whisker(number: Number, low: float, high: float) -> Markup:
-    """A mean and its interval on a scale from ``low`` to ``high``, as a small drawing."""
+    """A mean and its interval on a scale from ``low`` to ``high``, as a small drawing.
+
+    One path for dot and interval, and the axis left to the style sheet: hundreds of them must not slow sorting down.
+    """
     span = (high - low) or 1.0
 
     def place(value: float) -> str:
@@ -89,8 +92,7 @@ def whisker(number: Number, low: float, high: float) -> Markup:
     ends = number.ci95 or [number.mean, number.mean]
     return Markup(
         '<svg class="whisker" viewBox="0 0 100 8" aria-hidden="true" focusable="false">'
-        '<line class="axis" x1="4" x2="96" y1="4" y2="4"/><line class="range" x1="{}" x2="{}" y1="4" y2="4"/>'
-        '<circle class="dot" cx="{}" cy="4" r="3"/></svg>'
+        '<path d="M{} 3.2V4.8H{}V3.2zM{} 4m-3 0a3 3 0 1 0 6 0a3 3 0 1 0-6 0"/></svg>'
     ).format(place(ends[0]), place(ends[1]), place(number.mean))
 
 

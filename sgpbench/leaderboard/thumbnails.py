@@ -35,6 +35,7 @@ class Thumbnails:
         self.cache = cache
         self.rendered = 0
         self._sandboxes: dict[str, tuple[Sandbox, str]] = {}
+        self._drawn_by: dict[tuple[str, str], str] = {}
         self._known = _listed(cache)
 
     def __enter__(self) -> Self:
@@ -98,6 +99,12 @@ class Thumbnails:
         return {name: digest}
 
     def _sandbox(self, protocol: str, task: str) -> tuple[Sandbox, str]:
+        if (protocol, task) not in self._drawn_by:
+            self._drawn_by[protocol, task] = self._open(protocol, task)
+        return self._sandboxes[self._drawn_by[protocol, task]]
+
+    def _open(self, protocol: str, task: str) -> str:
+        """Starts the sandbox of a task, unless another task has the same; its key."""
         try:
             known = load_protocol(protocol)
         except SgpbenchError as error:
@@ -107,7 +114,7 @@ class Thumbnails:
         if key not in self._sandboxes:
             sandbox = Sandbox(rule, repair)
             self._sandboxes[key] = (sandbox, canonical_hash(dict(sandbox.identity), 32))
-        return self._sandboxes[key]
+        return key
 
 
 def _listed(cache: Path) -> set[str]:
