@@ -129,6 +129,16 @@ def test_sorting_turns_around_and_keeps_missing_values_last(visit: Visit) -> Non
     assert names(page) == sorted(names(page), key=str.lower)
 
 
+def test_on_paper_every_table_fits_and_controls_are_gone(visit: Visit) -> None:
+    page = visit.open("index.html", width=700)
+    page.emulate_media(media="print")
+    rights = page.evaluate(
+        "Array.from(document.querySelectorAll('table'), (table) => table.getBoundingClientRect().right)"
+    )
+    assert max(rights) <= 700
+    assert not page.locator("#controls").is_visible()
+
+
 def test_sorting_150_rows_is_quick(browser: Browser, folder: Path) -> None:
     head, body, foot = re.split(r"(?<=<tbody>)|(?=</tbody>)", (folder / "index.html").read_text("utf-8"), maxsplit=2)
     (folder / "many.html").write_text(head + body * 30 + foot, "utf-8")
