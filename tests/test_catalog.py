@@ -157,3 +157,11 @@ def test_a_model_that_the_catalog_does_not_know_can_be_said_to_see() -> None:
     assert resolve("openai/my-vlm", {"sees": "true"}).sees
     with pytest.raises(UsageError, match="true or false"):
         resolve("openai/my-vlm", {"sees": "yes"})
+
+
+def test_the_entry_that_contributors_are_shown_is_one(tmp_path: Path) -> None:
+    text = (Path(__file__).resolve().parent.parent / "CONTRIBUTING.md").read_text("utf-8")
+    (shown,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "my-model.toml").write_text(shown, "utf-8")
+    (entry,) = read_catalog_file(tmp_path / "my-model.toml")
+    assert (entry.name, entry.adapter, entry.weights) == ("my-model-7b", "vllm", "open")
