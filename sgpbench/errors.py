@@ -114,6 +114,10 @@ class ModelUnavailable(ModelError):
     """The model cannot be used at all; asking again will not help (HTTP 400, 401, 403, 404; no key; no weights)."""
 
 
+class Stopped(ModelError):
+    """The user stopped the run, so the request was not made."""
+
+
 class UnsupportedParameter(ModelError):
     """The user set a parameter that this model refuses."""
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeAlias
 
-from sgpbench.errors import DataError, MetricUnavailable, UsageError
+from sgpbench.errors import DataError, MetricUnavailable, RendererError, UsageError
 from sgpbench.metrics.embedder import Embedder
 from sgpbench.metrics.embedding_cache import MemoryCache
 from sgpbench.metrics.encoder_host import EncoderHost
@@ -133,7 +133,10 @@ class SVGReward:
         futures = {program: self._sandbox.submit(program) for program in programs if program is not None}
         files: dict[str, Path] = {}
         for number, (program, future) in enumerate(futures.items()):
-            if (png := future.result().png) is not None:
+            rendered = future.result()
+            if rendered.outcome.is_ours:
+                raise RendererError(f"A program could not be drawn through no fault of its own: {rendered.message}")
+            if (png := rendered.png) is not None:
                 files[program] = folder / f"{number}.png"
                 files[program].write_bytes(png)
         return {index: files[program] for index, program in enumerate(programs) if program in files}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from sgpbench.errors import UsageError
 if TYPE_CHECKING:
     from sgpbench.models.interface import Concurrency
 
-__all__ = ["command_line", "names", "pairs", "parse_connections"]
+__all__ = ["command_line", "metric_names", "names", "pairs", "parse_connections"]
 
 _PLACES = {"--data-dir", "--runs-dir"}
 _SECRET = ("key", "token", "secret", "authorization", "header", "password")
@@ -34,8 +35,26 @@ def pairs(values: Sequence[str], flag: str) -> dict[str, str]:
 
 
 def names(text: str) -> list[str]:
-    """The names in a comma-separated list."""
-    return [name.strip() for name in text.split(",") if name.strip()]
+    """The names in a comma-separated list; commas within brackets belong to a name."""
+    return [name.strip() for name in re.findall(r"(?:[^,\[]|\[[^\]]*\]?)+", text) if name.strip()]
+
+
+def metric_names(text: str) -> tuple[str, ...] | None:
+    """``--metrics``: names, or ``None`` for ``auto``.
+
+    Raises:
+        UsageError: none is named, or there is no metric of a name.
+    """
+    from sgpbench.metrics.registry import check_name
+
+    if text == "auto":
+        return None
+    found = tuple(names(text))
+    if not found:
+        raise UsageError("--metrics names no metric.", remedy="See `sgpbench metrics list`, or leave it out.")
+    for name in found:
+        check_name(name)
+    return found
 
 
 def parse_connections(text: str | None) -> Concurrency | None:

@@ -21,9 +21,17 @@ _MOST_COLUMNS = 3
 
 def print_runs(finished: Sequence[Finished], *, as_json: bool, interrupted: bool) -> int:
     """Prints how runs ended; returns the exit code."""
+    from sgpbench.errors import StoreError
     from sgpbench.results.from_run import run_document
 
-    documents = [run_document(one.folder) for one in finished if (one.folder / "run.db").exists()]
+    documents = []
+    for one in finished:
+        if (one.folder / "run.db").exists():
+            try:
+                documents.append(run_document(one.folder))
+            except StoreError:
+                if one.error is None:
+                    raise
     code = print_documents(documents, as_json=as_json)
     for one in finished:
         if one.error is not None:

@@ -53,7 +53,7 @@ def run(
     Everything is stored as it arrives. Run the same command again to continue; with a larger --limit or --samples to
     extend; with another --judge or --metrics to score the same drawings in another way.
     """
-    from sgpbench.cli.arguments import command_line, names, pairs, parse_connections
+    from sgpbench.cli.arguments import command_line, metric_names, names, pairs, parse_connections
     from sgpbench.run.options import RunOptions, parse_stages
 
     options = RunOptions(
@@ -64,7 +64,7 @@ def run(
         samples=samples,
         seed=seed,
         stages=parse_stages(stages),
-        metrics=None if metrics == "auto" else tuple(names(metrics)),
+        metrics=metric_names(metrics),
         judge=judge,
         judge_repeats=judge_repeats,
         judge_args=pairs(judge_arg or [], "--judge-arg"),
@@ -110,5 +110,5 @@ def _run(models: list[str], tasks: list[str], options: RunOptions, *, dry_run: b
     if dry_run:
         print_estimates(estimate_runs(planned, options), as_json=as_json)
         return
-    finished, interrupted = asyncio.run(execute(planned, options, spent_usd=spent_before(planned, options)))
+    finished, interrupted = asyncio.run(execute(planned, options, spent=spent_before(planned, options)))
     raise typer.Exit(print_runs(finished, as_json=as_json, interrupted=interrupted))

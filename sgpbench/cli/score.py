@@ -31,15 +31,16 @@ def score(
     """Render and score a run again, with no call to its model. Only what has changed is done again."""
     import asyncio
 
-    from sgpbench.cli.arguments import command_line, names, pairs, parse_connections
+    from sgpbench.cli.arguments import command_line, metric_names, pairs, parse_connections
     from sgpbench.cli.output import print_runs
+    from sgpbench.run.estimate import spent_before
     from sgpbench.run.execute import execute
     from sgpbench.run.options import RunOptions
     from sgpbench.run.prepare import plan_stored_run
 
     options = RunOptions(
         stages=frozenset({"render", "score"}),
-        metrics=None if metrics == "auto" else tuple(names(metrics)),
+        metrics=metric_names(metrics),
         judge=judge,
         judge_repeats=judge_repeats,
         judge_args=pairs(judge_arg or [], "--judge-arg"),
@@ -51,5 +52,6 @@ def score(
         command=command_line(),
     )
     planned = plan_stored_run(run, options)
-    finished, interrupted = asyncio.run(execute([planned], options))
+    spent = spent_before([planned], options)
+    finished, interrupted = asyncio.run(execute([planned], options, spent=spent))
     raise typer.Exit(print_runs(finished, as_json=json, interrupted=interrupted))

@@ -19,7 +19,7 @@ from typing import cast
 from sgpbench.errors import PluginError, ProtocolError, SgpbenchError, UsageError, unknown_name
 from sgpbench.metrics.interface import Metric, MetricContext, MetricFactory
 
-__all__ = ["BUILT_IN", "BuiltIn", "metric_names", "open_metric", "parse"]
+__all__ = ["BUILT_IN", "BuiltIn", "check_name", "metric_names", "open_metric", "parse"]
 
 GROUP = "sgpbench.metrics"
 
@@ -109,6 +109,17 @@ def metric_names() -> list[str]:
     """The names of all metrics that can be asked for, built-in ones first, then those of installed packages."""
     further = {entry.name for entry in entry_points(group=GROUP)} - BUILT_IN.keys()
     return [*BUILT_IN, *sorted(further)]
+
+
+def check_name(text: str) -> None:
+    """Loads nothing.
+
+    Raises:
+        UsageError: there is no metric of that name.
+    """
+    name, _ = parse(text)
+    if name not in metric_names() and not _FILE.fullmatch(name):
+        raise unknown_name("metric", name, metric_names(), listing="sgpbench metrics list")
 
 
 def open_metric(text: str, context: MetricContext) -> Metric:

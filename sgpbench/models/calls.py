@@ -6,12 +6,21 @@ A ``Caller`` is the only thing that talks to a ``Model``. What it gives up on is
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, runtime_checkable
 
-from sgpbench.errors import BudgetError, ModelError, ModelUnavailable, RateLimited, TransientError, UnsupportedParameter
+from sgpbench.errors import (
+    BudgetError,
+    ModelError,
+    ModelUnavailable,
+    RateLimited,
+    Stopped,
+    TransientError,
+    UnsupportedParameter,
+)
 from sgpbench.models.interface import Model
 from sgpbench.models.limiter import EndpointDown, Limiter, Pace, Slot
 from sgpbench.models.money import Ledger, Reservation, cost_usd, upper_bound_usd
@@ -80,7 +89,8 @@ class Caller:
     """Asks one model, within its endpoint's limiter and the ledger.
 
     ``patience_s`` is how long one request may keep failing, ``timeout_s`` how long one attempt may take (a model whose
-    user set a limit of its own overrides it), ``kind`` what the calls are for. ``backoff_s`` is the first wait after a
+    user set a limit of its own overrides it), ``kind`` what the calls are for. ``on_lost`` takes the dollars that an
+    answer which never arrived may have cost. ``backoff_s`` is the first wait after a
     failure; waits double up to a minute and are jittered.
 
     Raises:
@@ -97,14 +107,12 @@ class Caller:
         timeout_s: float = 600.0,
         kind: str = "generation",
         on_event: Callable[[CallEvent], None] | None = None,
+        on_lost: Callable[[float], None] | None = None,
         backoff_s: float = 0.5,
         chance: random.Random | None = None,
     ) -> None:
-        if ledger is not None and ledger.budget_usd is not None and model.price is None:
-            raise BudgetError(
-                f"The price of {model.name} is not known, so a budget cannot be kept.",
-                remedy="Leave --budget out, or use a model of the catalog that has a price.",
-            )
+        if ledger is not None:
+            ledger.require_price(model.name, model.price)
         self.model = model
         self.limiter = limiter
         self._ledger = ledger
@@ -113,10 +121,12 @@ class Caller:
         self._timeout_s = timeout_s if own is None else own
         self._purpose = kind
         self._on_event = on_event
+        self._on_lost = on_lost
         self._backoff_s = backoff_s
         self._chance = chance or random.Random()
         self._pacing = model if isinstance(model, SaysPace) else None
         self._stopped: ModelError | None = None
+        self._woken = asyncio.Event()
         self._requests = self._answered = self._retries = self._rate_limited = self._gave_up = 0
 
     @property
@@ -154,6 +164,12 @@ class Caller:
         await self._fill(request, range(len(request.seeds)), take)
         return [answers[position] for position in range(len(request.seeds))]
 
+    def stop(self) -> None:
+        """Makes no further request: each raises ``Stopped``, also one that waits to be repeated. Others are awaited."""
+        if self._stopped is None:
+            self._stopped = Stopped(f"{self.model.name} is asked no more.")
+        self._woken.set()
+
     async def aclose(self) -> None:
         """Closes the model."""
         await self.model.aclose()
@@ -173,7 +189,8 @@ class Caller:
                 completions = await self._attempt(_part_of(request, missing), attempt)
             except TransientError as error:
                 failing_since, wait = self._next_wait(request, error, attempt, failing_since)
-                await asyncio.sleep(wait)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._woken.wait(), wait)
                 attempt += 1
                 self._retries += 1
                 continue
@@ -303,6 +320,8 @@ class Caller:
             return
         if lost:
             self._ledger.lose(reservation)
+            if self._on_lost is not None and reservation.usd:
+                self._on_lost(reservation.usd)
         else:
             self._ledger.settle(reservation, billed)
 

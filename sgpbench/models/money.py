@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sgpbench.errors import BudgetReached
+from sgpbench.errors import BudgetError, BudgetReached
 from sgpbench.models.interface import Price
 from sgpbench.records import ImagePart, Part, Request, TextPart, Usage
 
@@ -148,10 +148,10 @@ class Ledger:
         reserved_usd: set aside for calls in flight.
     """
 
-    def __init__(self, budget_usd: float | None, spent_usd: float = 0.0) -> None:
+    def __init__(self, budget_usd: float | None, spent_usd: float = 0.0, lost_usd: float = 0.0) -> None:
         self.budget_usd = budget_usd
         self.spent_usd = spent_usd
-        self.lost_usd = 0.0
+        self.lost_usd = lost_usd
         self.reserved_usd = 0.0
         self._calls = 0
         self._waiters: deque[tuple[float, asyncio.Future[Reservation]]] = deque()
@@ -162,6 +162,18 @@ class Ledger:
         if self.budget_usd is None:
             return None
         return self.budget_usd - self.spent_usd - self.lost_usd - self.reserved_usd
+
+    def require_price(self, model: str, price: Price | None) -> None:
+        """Checks that a model may be asked at all.
+
+        Raises:
+            BudgetError: there is a budget, and its price is not known.
+        """
+        if self.budget_usd is not None and price is None:
+            raise BudgetError(
+                f"The price of {model} is not known, so a budget cannot be kept.",
+                remedy="Leave --budget out, or use a model of the catalog that has a price.",
+            )
 
     async def reserve(self, usd: float) -> Reservation:
         """Sets the most a call can cost aside, waiting for calls in flight where that makes room.

@@ -14,7 +14,7 @@ from sgpbench.run.options import RunOptions
 from sgpbench.run.prepare import Planned
 from sgpbench.run.store import RunView
 
-__all__ = ["RunEstimate", "estimate_runs", "spent_before"]
+__all__ = ["RunEstimate", "Spent", "estimate_runs", "spent_before"]
 
 _CHARACTERS_PER_TOKEN = 4.0
 _TYPICAL_OUTPUT = 1200
@@ -111,11 +111,19 @@ def _judging(planned: Planned, options: RunOptions) -> tuple[int, float | None]:
     )
 
 
-def spent_before(planned: Sequence[Planned], options: RunOptions) -> float:
-    """US dollars that these runs have cost so far, judging included; 0 where no budget asks for it."""
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """US dollars: paid, and at most paid for answers that never arrived."""
+
+    usd: float = 0.0
+    lost_usd: float = 0.0
+
+
+def spent_before(planned: Sequence[Planned], options: RunOptions) -> Spent:
+    """What these runs have cost so far, judging included (alone, where nothing is generated); 0 without a budget."""
     if options.budget_usd is None:
-        return 0.0
-    total = 0.0
+        return Spent()
+    total = lost = 0.0
     for one in planned:
         if (one.folder / "run.db").exists():
             try:
@@ -123,6 +131,9 @@ def spent_before(planned: Sequence[Planned], options: RunOptions) -> float:
             except StoreError:
                 continue
             used = view.usage()
-            total += (used["cost_usd"] or 0.0) + (used["judge_cost_usd"] or 0.0)
+            total += used["judge_cost_usd"] or 0.0
+            if "generate" in options.stages:
+                total += used["cost_usd"] or 0.0
+            lost += float(view.setting("lost_usd") or 0.0)
             view.close()
-    return total
+    return Spent(total, lost)

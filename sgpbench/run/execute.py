@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import groupby
 
+from sgpbench.errors import SgpbenchError
 from sgpbench.metrics.shared import Shared
 from sgpbench.models.calls import Caller
 from sgpbench.models.interface import KeepsLog
@@ -17,10 +18,11 @@ from sgpbench.models.limiter import Limiters
 from sgpbench.models.money import Ledger
 from sgpbench.models.registry import open_model, resolve
 from sgpbench.protocol import Protocol, Repair
+from sgpbench.run.estimate import Spent
 from sgpbench.run.log import RunLog
 from sgpbench.run.options import RunOptions
-from sgpbench.run.pipeline import Finished, Pipeline
-from sgpbench.run.prepare import Planned
+from sgpbench.run.pipeline import Finished, NoReplies, Pipeline
+from sgpbench.run.prepare import Planned, choose_metrics
 from sgpbench.run.progress import RunProgress, report
 from sgpbench.run.turns import NO_TURN, Turn, turns_on_device
 from sgpbench.svg.sandbox import Sandbox
@@ -31,11 +33,12 @@ __all__ = ["execute"]
 class _Shared:
     """What the runs of one command share: limiters, the budget, rendering workers, judges."""
 
-    def __init__(self, options: RunOptions, spent_usd: float) -> None:
+    def __init__(self, options: RunOptions, spent: Spent) -> None:
         self.options = options
+        self.active: set[Pipeline] = set()
         self.limiters = Limiters()
         self.encoders = Shared()
-        self.ledger = Ledger(options.budget_usd, spent_usd)
+        self.ledger = Ledger(options.budget_usd, spent.usd, spent.lost_usd)
         self.workers = options.workers or os.cpu_count() or 1
         self._sandboxes: dict[tuple[str, Repair], Sandbox] = {}
         self._judges: dict[str, Caller] = {}
@@ -53,9 +56,26 @@ class _Shared:
             model = open_model(replace(spec, concurrency=self.options.judge_connections or spec.concurrency))
             limiter = self.limiters.limiter_for(model.endpoint, model.concurrency)
             self._judges[name] = Caller(
-                model, limiter, ledger=self.ledger, kind="judge", patience_s=self.options.patience_s
+                *(model, limiter),
+                ledger=self.ledger,
+                kind="judge",
+                patience_s=self.options.patience_s,
+                on_lost=self._lost_by_a_judge,
             )
         return self._judges[name]
+
+    def _lost_by_a_judge(self, usd: float) -> None:
+        # Runs share a judge; any of them may remember the money, since a budget is for all of a command.
+        for pipeline in self.active:
+            pipeline.lost(usd)
+            return
+
+    def stop(self) -> None:
+        """Asks judges nothing more, and models nothing but what is in flight."""
+        for caller in self._judges.values():
+            caller.stop()
+        for pipeline in self.active:
+            pipeline.stop()
 
     async def aclose(self) -> None:
         for caller in self._judges.values():
@@ -94,21 +114,25 @@ class _Interrupts:
 
 
 async def execute(
-    planned: Sequence[Planned], options: RunOptions, *, spent_usd: float = 0.0
+    planned: Sequence[Planned], options: RunOptions, *, spent: Spent | None = None
 ) -> tuple[list[Finished], bool]:
     """Runs everything planned; returns how each ended, in their order, and whether the user interrupted.
 
     Runs whose models share an endpoint or local compute go one after the other; others side by side. Those of one model
-    on a GPU generate one after the other and are scored together, once the model has left it. ``spent_usd`` is
-    what the same runs have cost before; it counts against the budget.
+    on a GPU generate one after the other and are scored together, once the model has left it. ``spent`` is
+    what the same runs have cost before; it counts against the budget. Of several runs, one that fails does not end the
+    others.
+
+    Raises:
+        SgpbenchError: nothing was asked: a price, a judge or a metric that the command names cannot be had. Or the
+            only run failed.
     """
-    shared = _Shared(options, spent_usd)
+    shared = _Shared(options, spent or Spent())
     lanes: dict[str, list[int]] = {}
     for index, one in enumerate(planned):
         lanes.setdefault(one.model.device or one.model.endpoint, []).append(index)
     progress = [RunProgress(one.label, len(one.plan.chosen) * one.plan.samples) for one in planned]
     results: dict[int, Finished] = {}
-    active: set[Pipeline] = set()
     stopping = False
 
     async def run(index: int, turn: Turn) -> None:
@@ -120,7 +144,11 @@ async def execute(
             if isinstance(one.model, KeepsLog):
                 one.model.keep_log(one.folder)
             with RunLog(one.folder) as log:
-                results[index] = await _run_one(one, shared, progress[index], active, log, turn)
+                results[index] = await _run_one(one, shared, progress[index], log, turn)
+        except SgpbenchError as error:
+            if len(planned) == 1:
+                raise
+            results[index] = Finished(one.folder, one.identity, error=error)
         finally:
             await turn.end()
 
@@ -142,11 +170,11 @@ async def execute(
     def stop() -> None:
         nonlocal stopping
         stopping = True
-        for pipeline in active:
-            pipeline.stop()
+        shared.stop()
 
     reporting = asyncio.create_task(report(progress))
     try:
+        await _check(planned, shared)
         running = asyncio.gather(*(lane(indices) for indices in lanes.values()))
         with _Interrupts(stop, lambda: _cancel(running)) as interrupts:
             try:
@@ -165,26 +193,50 @@ async def execute(
     return [results[index] for index in range(len(planned))], interrupts.count > 0
 
 
+async def _check(planned: Sequence[Planned], shared: _Shared) -> None:
+    """Looks for what the command names, so that a word that cannot be kept is an error before anything is asked."""
+    options = shared.options
+    if "generate" in options.stages:
+        for one in planned:
+            shared.ledger.require_price(one.model.name, one.model.price)
+    if "score" not in options.stages or (options.metrics is None and options.judge is None):
+        return
+    if options.judge is not None:
+        shared.judge(options.judge)
+    for plan in {id(one.plan): one.plan for one in planned}.values():
+        metrics, _ = await choose_metrics(
+            plan, options, open_caller=shared.judge, replies=NoReplies(), shared=shared.encoders
+        )
+        for metric in metrics:
+            await metric.aclose()
+
+
 def _cancel(running: asyncio.Future[list[None]]) -> None:
     running.cancel()
 
 
-async def _run_one(
-    planned: Planned, shared: _Shared, progress: RunProgress, active: set[Pipeline], log: RunLog, turn: Turn
-) -> Finished:
+async def _run_one(planned: Planned, shared: _Shared, progress: RunProgress, log: RunLog, turn: Turn) -> Finished:
     model = planned.model
     limiter = shared.limiters.limiter_for(model.endpoint, model.concurrency)
-    patience = shared.options.patience_s
-    caller = Caller(model, limiter, ledger=shared.ledger, on_event=log.call, patience_s=patience)
     pipeline = Pipeline(
-        *(planned, caller, shared.sandbox(planned.plan.protocol, planned.plan.asking.rule.repair), progress),
+        *(planned, shared.sandbox(planned.plan.protocol, planned.plan.asking.rule.repair), progress),
         open_caller=shared.judge,
         shared=shared.encoders,
         turn=turn,
         in_flight=shared.workers * 4,
     )
-    active.add(pipeline)
+    if "generate" in planned.options.stages:
+        pipeline.asks(
+            Caller(
+                *(model, limiter),
+                ledger=shared.ledger,
+                on_event=log.call,
+                on_lost=pipeline.lost,
+                patience_s=shared.options.patience_s,
+            )
+        )
+    shared.active.add(pipeline)
     try:
         return await pipeline.run()
     finally:
-        active.discard(pipeline)
+        shared.active.discard(pipeline)

@@ -53,10 +53,12 @@ def parse_stages(text: str) -> frozenset[Stage]:
     """From ``generate,render,score`` or a part of it.
 
     Raises:
-        UsageError: an unknown stage.
+        UsageError: an unknown stage, or none.
     """
     names = [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
         if name not in STAGES:
             raise UsageError(f"There is no stage named '{name}'.", remedy=f"Stages are {', '.join(STAGES)}.")
+    if not names:
+        raise UsageError("--stages names no stage.", remedy=f"Stages are {', '.join(STAGES)}.")
     return frozenset(stage for stage in STAGES if stage in names)

@@ -23,11 +23,12 @@ from sgpbench.run.progress import RunProgress
 from sgpbench.run.render import render_pending, renderer_hash
 from sgpbench.run.score import Scorer
 from sgpbench.run.session import session_record, utc_now
+from sgpbench.run.status import finished_metrics
 from sgpbench.run.store import RunStore
 from sgpbench.run.turns import Turn
 from sgpbench.svg.sandbox import Sandbox
 
-__all__ = ["Finished", "Pipeline", "StoredReplies"]
+__all__ = ["Finished", "NoReplies", "Pipeline", "StoredReplies"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -68,13 +69,23 @@ class StoredReplies:
         self._view.close()
 
 
+class NoReplies:
+    """Holds no reply and keeps none: for metrics that are opened only to see whether they can be."""
+
+    def get(self, key: str) -> str | None:
+        """``None``."""
+
+    def put(self, key: str, completion: Completion) -> None:
+        """Raises ``SgpbenchError``: nothing is asked yet."""
+        raise SgpbenchError(f"A reply to {key} came before anything was asked.")
+
+
 class Pipeline:
     """Runs one planned run. ``open_caller`` opens a model by name for asking (a judge); ``turn`` says when ours may be."""
 
     def __init__(
         self,
         planned: Planned,
-        caller: Caller | None,
         sandbox: Sandbox,
         progress: RunProgress,
         *,
@@ -84,7 +95,7 @@ class Pipeline:
         in_flight: int,
     ) -> None:
         self._planned = planned
-        self._caller = caller
+        self._caller: Caller | None = None
         self._sandbox = sandbox
         self._progress = progress
         self._open_caller = open_caller
@@ -96,6 +107,18 @@ class Pipeline:
         self._scorers: list[Scorer] = []
         self._stopping = False
         self._error: SgpbenchError | None = None
+        self._store: RunStore | None = None
+        self._lost_usd = 0.0
+
+    def asks(self, caller: Caller) -> None:
+        """Gives it the caller through which it generates; without one it only renders and scores."""
+        self._caller = caller
+
+    def lost(self, usd: float) -> None:
+        """Remembers what an answer that never arrived may have cost, for the budget of a later start."""
+        self._lost_usd += usd
+        if self._store is not None:
+            self._store.set("lost_usd", repr(self._lost_usd))
 
     def stop(self) -> None:
         """Asks nothing more; what is in flight is awaited and stored."""
@@ -120,7 +143,7 @@ class Pipeline:
         skipped: dict[str, str] = {}
         replies = None
         try:
-            self._open(store)
+            self._claim(store)
             replies = StoredReplies(store, planned.options.judge)
             if "score" in planned.options.stages:
                 metrics, skipped = await choose_metrics(
@@ -129,6 +152,7 @@ class Pipeline:
                     replies=replies,
                     shared=self._shared,
                 )
+            store.add_prompts(planned.plan.chosen, planned.plan.samples).result()
             await self._record(store, metrics, skipped)
             await self._stages(store, metrics)
             seconds = round(time.monotonic() - began - self._waited_s, 1)
@@ -143,12 +167,13 @@ class Pipeline:
                 await metric.aclose()
             if replies:
                 replies.close()
+            self._store = None
             store.close()
             self._progress.finished = True
         return Finished(folder, planned.identity, skipped, self._error, self._stopping)
 
-    def _open(self, store: RunStore) -> None:
-        """Checks that the folder holds this run, and adds what is wanted of it now."""
+    def _claim(self, store: RunStore) -> None:
+        """Checks that the folder holds this run."""
         planned = self._planned
         write_identity(store.folder, planned.identity, task=planned.plan.source, protocol=planned.options.protocol)
         stored = read_identity(store.folder)
@@ -157,12 +182,16 @@ class Pipeline:
                 f"{store.folder} holds another run ({stored.model} on {stored.task}, protocol {stored.protocol}).",
                 remedy="Use another --runs-dir.",
             )
-        store.add_prompts(planned.plan.chosen, planned.plan.samples).result()
+        view = store.view()
+        self._lost_usd += float(view.setting("lost_usd") or 0.0)
+        view.close()
+        self._store = store
 
     async def _record(self, store: RunStore, metrics: Sequence[Metric], skipped: dict[str, str]) -> None:
         plan = self._planned.plan
         view = store.view()
-        known = json.loads(view.setting("metrics") or "{}")
+        # What was asked for before and is not complete, such as a judge that was given up, is left out from now on.
+        known = finished_metrics(view, renderer_hash(self._sandbox))
         view.close()
         self._scorers = [
             Scorer(
@@ -245,12 +274,12 @@ class Pipeline:
         planned, progress = self._planned, self._progress
         if self._caller is None or self._stopping:
             return
+        prompts, samples = [prompt for _, prompt in planned.plan.chosen], planned.plan.samples
         view = store.view()
-        prompts = [planned.plan.prompts[row["id"]] for row in view.prompts() if row["id"] in planned.plan.prompts]
-        samples = int(view.setting("samples") or planned.plan.samples)
         answered, attempts = view.answered(), view.attempts()
         view.close()
-        progress.began(len(prompts) * samples, len(answered))
+        wanted = {(prompt.id, sample) for prompt in prompts for sample in range(samples)}
+        progress.began(len(wanted), len(wanted & answered))
 
         def completed(completion: Completion, outcome: Outcome, final: bool) -> None:
             progress.completed(completion, outcome, final)
@@ -263,7 +292,7 @@ class Pipeline:
             progress.failed += 1
 
         self._generator = Generator(*(store, self._caller, planned.plan.asking), completed=completed, failed=failed)
-        # Work is over the run's prompts, not only those chosen now: what an earlier start left is finished too.
+        # Only what was chosen now, as --limit and --dry-run say; what an earlier start left waits for its own command.
         work = pending_work(prompts, samples, answered, attempts, self._caller.model.max_n)
         await self._generator.run(work)
         self._error = self._generator.budget_reached

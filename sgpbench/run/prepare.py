@@ -206,7 +206,7 @@ async def choose_metrics(
     """The metrics to score with, and of those under ``auto`` that cannot be had here, the reason and remedy.
 
     Raises:
-        MetricUnavailable, UsageError, ProtocolError: a metric that was asked for by name cannot be had.
+        MetricUnavailable, UsageError, ProtocolError: a metric or judge that was asked for by name cannot be had.
     """
     context = MetricContext(
         argument=None,
@@ -240,7 +240,7 @@ async def choose_metrics(
                         remedy=f"Run `sgpbench data fetch {dataset}`.",
                     )
             except MetricUnavailable as error:
-                if by_name:
+                if by_name or (name == "judge" and options.judge is not None):
                     raise
                 skipped[name] = str(error)
     except SgpbenchError:

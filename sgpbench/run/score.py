@@ -7,7 +7,14 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sgpbench.errors import BudgetReached, MetricUnavailable, ModelUnavailable, SgpbenchError
+from sgpbench.errors import (
+    BudgetReached,
+    MetricUnavailable,
+    ModelUnavailable,
+    SgpbenchError,
+    Stopped,
+    UnsupportedParameter,
+)
 from sgpbench.metrics.interface import Metric
 from sgpbench.protocol import canonical_hash
 from sgpbench.records import Drawing, Failure, Outcome, Prompt, Score
@@ -186,7 +193,10 @@ class Scorer:
             answers = await self.metric.score(drawings)
             if len(answers) != wanted:
                 raise SgpbenchError(f"{self.metric.name} gave {len(answers)} answers for {wanted} drawings.")
-        except (BudgetReached, ModelUnavailable, MetricUnavailable) as error:
+        except Stopped:
+            self.stop()
+            return
+        except (BudgetReached, ModelUnavailable, MetricUnavailable, UnsupportedParameter) as error:
             self.stopped_by = self.stopped_by or error
             self.stop()
             return

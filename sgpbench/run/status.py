@@ -12,7 +12,7 @@ from sgpbench.records import Outcome
 from sgpbench.run.store import RunView
 from sgpbench.run.table import scored_metrics
 
-__all__ = ["RunStatus", "run_status"]
+__all__ = ["RunStatus", "finished_metrics", "run_status"]
 
 Status = Literal["complete", "incomplete", "partial"]
 
@@ -53,7 +53,10 @@ def run_status(view: RunView) -> RunStatus:
         elif Outcome(row["rendered"]) is Outcome.OK:
             groups.setdefault(row["prompt_id"], []).append(row["rendering"])
     pending_scores = _pending_scores(view, renderer, groups)
-    failures = Counter(row["outcome"] for row in view.failures())
+    current = _wanted(view)
+    failures = Counter(
+        row["outcome"] for row in view.failures() if row["stage"] != "score" or row["metric"] in current.values()
+    )
     missing = prompts * samples - answered
     unfinished = missing or rendering or any(pending_scores.values()) or failures
     status: Status = "incomplete" if unfinished else "complete"
@@ -64,8 +67,26 @@ def run_status(view: RunView) -> RunStatus:
     )
 
 
+def finished_metrics(view: RunView, renderer: str) -> dict[str, str]:
+    """Of the metrics a run has asked for, those that have scored all that is drawn: name → hash."""
+    groups: dict[str, list[str]] = {}
+    for row in view.light_rows(renderer):
+        if row["rendered"] is not None and Outcome(row["rendered"]) is Outcome.OK:
+            groups.setdefault(row["prompt_id"], []).append(row["rendering"])
+    pending = _pending_scores(view, renderer, groups)
+    failed = {row["metric"] for row in view.failures("score")}
+    return {name: digest for name, digest in _wanted(view).items() if name not in pending and digest not in failed}
+
+
+def _wanted(view: RunView) -> dict[str, str]:
+    """The metrics that the run's numbers are to have: name → hash."""
+    names = set(json.loads(view.setting("wanted_metrics") or "[]"))
+    hashes: dict[str, str] = json.loads(view.setting("metrics") or "{}")
+    return {name: digest for name, digest in hashes.items() if name in names}
+
+
 def _pending_scores(view: RunView, renderer: str, groups: dict[str, list[str]]) -> dict[str, int]:
-    wanted = set(json.loads(view.setting("wanted_metrics") or "[]"))
+    wanted = _wanted(view)
     pending = {}
     for metric in scored_metrics(view):
         if metric.name not in wanted:

@@ -387,7 +387,15 @@ class RunStore:
         row = (key, model, completion.text, usage.input_tokens, usage.output_tokens, completion.cost_usd, time.time())
 
         def change(db: sqlite3.Connection) -> None:
-            db.execute("INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+            # A reply that replaces one was paid for like the one it replaces.
+            db.execute(
+                """INSERT INTO replies VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET
+                   model = excluded.model, text = excluded.text, received_at = excluded.received_at,
+                   input_tokens = coalesce(input_tokens + excluded.input_tokens, excluded.input_tokens, input_tokens),
+                   output_tokens = coalesce(output_tokens + excluded.output_tokens, excluded.output_tokens, output_tokens),
+                   cost_usd = coalesce(cost_usd + excluded.cost_usd, excluded.cost_usd, cost_usd)""",
+                row,
+            )
 
         return self.database.write(change)
 

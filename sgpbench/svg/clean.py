@@ -20,7 +20,7 @@ from __future__ import annotations
 import copy
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lxml import etree
 
@@ -44,7 +44,7 @@ __all__ = [
     "without_text",
 ]
 
-CLEANER_VERSION = "1"
+CLEANER_VERSION = "2"
 SVG_NAMESPACE = "http://www.w3.org/2000/svg"
 XLINK_NAMESPACE = "http://www.w3.org/1999/xlink"
 
@@ -95,6 +95,9 @@ def parse(program: str, repair: Repair) -> Parsed:
     try:
         root = _read(body, recover=False)
     except etree.XMLSyntaxError as error:
+        if _is_only_an_odd_namespace(error):
+            # Well-formed all the same: a namespace's name is any text to other parsers, and to the renderers.
+            return Parsed(_read(body, recover=True), frozenset(flags))
         if repair != "lxml-recover":
             raise Unreadable(_message(error)) from None
         try:
@@ -125,6 +128,11 @@ def _read(body: str, *, recover: bool) -> etree._Element:
     if root is None:
         raise Unreadable("not XML: nothing in it can be recovered")
     return root
+
+
+def _is_only_an_odd_namespace(error: etree.XMLSyntaxError) -> bool:
+    log: Any = error.error_log  # iterable, whatever its stubs say
+    return {entry.type for entry in log} == {etree.ErrorTypes.WAR_NS_URI}
 
 
 def _message(error: etree.XMLSyntaxError) -> str:
