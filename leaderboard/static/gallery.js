@@ -19,7 +19,7 @@
   const programs = new Map();
   const waiting = new Map();
   let only = null; // a single prompt, by permalink
-  let open = null; // the model whose drawing of it is open
+  let open = null; // prompt and model of the drawing that is open
   let shown = PAGE;
   let found = [];
 
@@ -83,9 +83,11 @@
     });
   });
 
+  // Baselines are for reference; they count only where there is nothing else.
+  const counted = data.models.map(function (model) { return !model.baseline; });
+  if (!counted.includes(true)) counted.fill(true);
   const stats = data.scores.map(function (row) {
-    let values = row.filter(function (value, index) { return value !== null && !data.models[index].baseline; });
-    if (!values.length) values = row.filter(function (value) { return value !== null; });
+    const values = row.filter(function (value, index) { return value !== null && counted[index]; });
     const mean = values.length ? values.reduce(function (sum, value) { return sum + value; }, 0) / values.length : null;
     const spread = values.length
       ? Math.sqrt(values.reduce(function (sum, value) { return sum + (value - mean) * (value - mean); }, 0) / values.length)
@@ -161,7 +163,7 @@
     } else {
       button.append(make("span", "tile", state === "ok" ? "no picture here" : state ? WORDS[state] || state : "not asked"));
     }
-    button.addEventListener("click", function () { only = prompt; open = model; keep(); show(prompt, model); only = null; });
+    button.addEventListener("click", function () { open = { prompt: prompt, model: model }; keep(); show(prompt, model); });
     const line = make("p");
     line.append(label || name(data.models[model]));
     if (data.column && state !== null) line.append(make("span", "mono", score(data.scores[prompt][model])));
@@ -214,7 +216,7 @@
           section.append(heading(one.index, one.gap === null ? "" : one.gap === 0 ? "tie" : one.gap > 0 ? "A wins" : "B wins"), list);
         } else {
           data.models.forEach(function (_, model) { list.append(drawing(one.index, model)); });
-          section.append(heading(one.index, data.column && stats[one.index].mean !== null ? "mean " + score(stats[one.index].mean) : ""), list);
+          section.append(heading(one.index, data.column && stats[one.index].mean !== null ? "mean of models " + score(stats[one.index].mean) : ""), list);
         }
         parts.push(section);
       });
@@ -291,24 +293,25 @@
   function keep() {
     const view = new URLSearchParams();
     ids.forEach(function (id) { if (field(id).value) view.set(id, field(id).value); });
-    if (only !== null) view.set("p", data.prompts[only].id);
-    if (open !== null) view.set("d", data.models[open].slug);
+    if (only !== null || open !== null) view.set("p", data.prompts[open === null ? only : open.prompt].id);
+    if (open !== null) view.set("d", data.models[open.model].slug);
     const text = view.toString();
     history.replaceState(null, "", text ? "#" + text : location.pathname + location.search);
   }
 
   function restore() {
+    if (location.hash && !location.hash.includes("=")) return; // a place on the page, not a view
     const view = new URLSearchParams(location.hash.slice(1));
     ids.forEach(function (id) {
       field(id).value = view.get(id) || "";
       if (field(id).value !== (view.get(id) || "")) field(id).value = "";
     });
     only = byPrompt.has(view.get("p")) ? byPrompt.get(view.get("p")) : null;
-    open = bySlug.has(view.get("d")) ? bySlug.get(view.get("d")) : null;
+    open = only !== null && bySlug.has(view.get("d")) ? { prompt: only, model: bySlug.get(view.get("d")) } : null;
     shown = PAGE;
     select();
     draw();
-    if (only !== null && open !== null) show(only, open);
+    if (open !== null) show(open.prompt, open.model);
     else if (sheet.open) sheet.close();
   }
 

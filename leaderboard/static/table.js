@@ -92,6 +92,16 @@
     });
   }
 
+  function unsort() {
+    sorting.key = "";
+    tables.forEach(function (table) {
+      table.body.append.apply(table.body, table.rows.map(function (entry) { return entry.row; }));
+      Array.from(table.head.cells).forEach(function (cell, index) {
+        cell.setAttribute("aria-sort", index === 1 && cell.classList.contains("score") ? "descending" : "none");
+      });
+    });
+  }
+
   function filter() {
     const words = field("search").value.trim().toLowerCase().split(/\s+/);
     const range = field("size").value ? field("size").value.split("-").map(Number) : null;
@@ -165,6 +175,8 @@
       sorting.down = wanted.startsWith("-");
       sorting.key = wanted.replace(/^-/, "");
       sort();
+    } else if (sorting.key) {
+      unsort();
     }
     showColumns();
     filter();
@@ -176,13 +188,6 @@
   field("baselines").addEventListener("change", function () { filter(); keep(); });
   field("reset").addEventListener("click", function () {
     history.replaceState(null, "", location.pathname + location.search);
-    tables.forEach(function (table) {
-      table.body.append.apply(table.body, table.rows.map(function (entry) { return entry.row; }));
-      Array.from(table.head.cells).forEach(function (cell, index) {
-        cell.setAttribute("aria-sort", index === 1 && cell.classList.contains("score") ? "descending" : "none");
-      });
-    });
-    sorting.key = "";
     restore();
   });
   controls.addEventListener("submit", function (event) { event.preventDefault(); });

@@ -22,9 +22,11 @@ def export(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")] = False,
 ) -> None:
     """Write a run's result and its evidence, checked against the schema."""
+    from sgpbench.cli.output import writing_to
     from sgpbench.results.from_run import export_run
 
-    paths = export_run(run, out, address=evidence_url)
+    with writing_to(out):
+        paths = export_run(run, out, address=evidence_url)
     if json:
         import json as json_module
 

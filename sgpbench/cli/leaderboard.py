@@ -30,15 +30,16 @@ def build(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")] = False,
 ) -> None:
     """Build the leaderboard: static files that work from a web server and from a folder alike."""
+    from sgpbench.cli.output import writing_to
     from sgpbench.errors import UsageError
     from sgpbench.leaderboard.build import Options, build_site
     from sgpbench.leaderboard.naming import safe_link
 
     if address is not None and safe_link(address) is None:
         raise UsageError(f"--address takes an https address, not '{address}'.")
-    report = build_site(
-        results, out, Options(data=data_dir, gallery_prompts=gallery_prompts, programs=programs, address=address)
-    )
+    options = Options(data=data_dir, gallery_prompts=gallery_prompts, programs=programs, address=address)
+    with writing_to(out):
+        report = build_site(results, out, options)
     for warning in report.warnings:
         print(f"sgpbench: {warning}", file=sys.stderr)
     if json:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,10 +16,30 @@ if TYPE_CHECKING:
     from sgpbench.run.estimate import RunEstimate
     from sgpbench.run.pipeline import Finished
 
-__all__ = ["print_documents", "print_estimates", "print_runs"]
+__all__ = ["print_documents", "print_estimates", "print_runs", "writing_to"]
 
 _Document = Mapping[str, Any]
 _MOST_COLUMNS = 3
+
+
+@contextmanager
+def writing_to(folder: Path) -> Iterator[None]:
+    """For what writes below ``--out``.
+
+    Raises:
+        SgpbenchError: instead of an ``OSError``, with the folder and the remedy.
+    """
+    from sgpbench.errors import SgpbenchError
+
+    try:
+        yield
+    except OSError as error:
+        # pyarrow gives no plain reason, and copying names the file it copies from.
+        reason = os.strerror(error.errno) if error.errno else str(error).rstrip(".")
+        raise SgpbenchError(
+            f"{folder} cannot be written: {reason}.",
+            remedy="Free some space, or choose another folder with --out.",
+        ) from None
 
 
 def print_runs(finished: Sequence[Finished], *, as_json: bool, interrupted: bool) -> int:
@@ -117,6 +140,8 @@ def _print_remarks(console: Console, documents: Sequence[_Document]) -> None:
             console.print(
                 f"  [yellow]incomplete: {_plain(', '.join(waiting))}; run it again to continue[/]", soft_wrap=True
             )
+            for outcome, message in pending["last_failures"].items():
+                console.print(f"  [dim]the last {_plain(outcome)}: {_plain(message)}[/]", soft_wrap=True)
         cost = document["usage"].get("cost_usd")
         if cost:
             console.print(f"  [dim]cost ${cost:.4f}[/]")

@@ -25,7 +25,9 @@ def run(
         int | None, typer.Option(min=1, help="Ask only this many prompts, balanced over categories.")
     ] = None,
     prompt_ids: Annotated[Path | None, typer.Option(help="A file of prompt ids, one a line: ask only these.")] = None,
-    samples: Annotated[int | None, typer.Option(min=1, help="Samples per prompt.  [default: the protocol's]")] = None,
+    samples: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="Samples per prompt.  [default: the protocol's]")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of samples and generated prompts.")] = 0,
     stages: Annotated[str, typer.Option(help="Which stages to run.")] = "generate,render,score",
     metrics: Annotated[str, typer.Option(help="Metric names separated by commas, or auto.")] = "auto",
@@ -75,9 +77,10 @@ def run(
         device=device,
         runs_dir=runs_dir,
         data_dir=data_dir,
+        dry_run=dry_run,
         command=command_line(),
     )
-    _run(names(model), names(task), options, dry_run=dry_run, as_json=json)
+    _run(names(model), names(task), options, as_json=json)
 
 
 def _prompt_ids(path: Path | None) -> tuple[str, ...] | None:
@@ -94,7 +97,7 @@ def _prompt_ids(path: Path | None) -> tuple[str, ...] | None:
     return ids
 
 
-def _run(models: list[str], tasks: list[str], options: RunOptions, *, dry_run: bool, as_json: bool) -> None:
+def _run(models: list[str], tasks: list[str], options: RunOptions, *, as_json: bool) -> None:
     import asyncio
 
     from sgpbench.cli.output import print_estimates, print_runs
@@ -107,7 +110,7 @@ def _run(models: list[str], tasks: list[str], options: RunOptions, *, dry_run: b
         raise UsageError("--model and --task each take at least one name.")
     plans = [plan_task(name, options) for name in tasks]
     planned = [run for name in models for run in plan_runs(name, plans, options)]
-    if dry_run:
+    if options.dry_run:
         print_estimates(estimate_runs(planned, options), as_json=as_json)
         return
     finished, interrupted = asyncio.run(execute(planned, options, spent=spent_before(planned, options)))

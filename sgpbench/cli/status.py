@@ -30,7 +30,6 @@ def status(
     view = RunView(run)
     try:
         now = run_status(view)
-        failures = view.failures()
     finally:
         view.close()
     print(f"{identity.model} on {identity.task} ({identity.split}), protocol {identity.protocol}: {now.status}")
@@ -42,8 +41,7 @@ def status(
     for name, count in now.pending_scores.items():
         print(f"  scores      {count} pending for {name}")
     for outcome, count in now.failures.items():
-        last = next(row for row in reversed(failures) if row["outcome"] == outcome)
-        print(f"  {outcome:<11} {count}, the last: {last['message']}")
+        print(f"  {outcome:<11} {count}, the last: {now.last_failures[outcome]}")
     if now.status == "incomplete":
         print("Run the same `sgpbench run` command again to continue.")
         raise typer.Exit(3)

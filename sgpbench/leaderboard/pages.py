@@ -39,7 +39,11 @@ MISSING = {
         "other scorer",
         "Scored by another judge or answerer, or another version: see its own column.",
     ),
-    "no-price": ("d", "price unknown", "No price is known for this model, or it runs on hardware of one's own."),
+    "no-price": (
+        "d",
+        "price unknown",
+        "No price is known for this model. One that runs on hardware of one's own has no price, and shows $0.",
+    ),
     "no-tokens": ("e", "not counted", "The provider does not say how many tokens it used, or no tokens are involved."),
     "no-size": ("f", "not public", "The number of parameters is not public, or not in our catalog."),
     "no-facts": ("g", "not stated", "The catalog does not say."),

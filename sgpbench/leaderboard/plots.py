@@ -73,7 +73,7 @@ def plot_groups(boards: Sequence[Board]) -> list[PlotGroup]:
                     front=True,
                 ),
                 _scatter(
-                    *(column, points, "Score against size", "billions of parameters", figures.size),
+                    *(column, points, "Score against size", "parameters", figures.size),
                     lambda row: row.size,
                     front=False,
                 ),

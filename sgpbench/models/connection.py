@@ -115,6 +115,8 @@ def connection_of(
     variables = (spec.args["api_key_env"],) if "api_key_env" in spec.args else tuple(key_variables)
     found = [(name, os.environ[name].strip()) for name in variables if os.environ.get(name, "").strip()]
     variable, key = found[0] if found else (variables[0], None)
+    if key is None and spec.looked_at:
+        key = "none"
     if key is None and ("api_key_env" in spec.args or not key_optional(base_urls)):
         raise ModelUnavailable(
             f"{spec.name} needs a key, and {' and '.join(variables)} {'is' if len(variables) == 1 else 'are'} not set.",

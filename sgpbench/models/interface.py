@@ -65,6 +65,8 @@ class ModelSpec:
     sees: bool = False
     price: Price | None = None
     concurrency: Concurrency | None = None
+    looked_at: bool = False
+    """It will not be asked (``--dry-run``): a key or an executable may be missing."""
     data_dir: Path | None = None
     """The user's ``--data-dir``, where packaged weights may have been fetched to."""
 

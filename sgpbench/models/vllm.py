@@ -99,7 +99,8 @@ def open_vllm(spec: ModelSpec) -> Model:
         return VllmModel(spec, None)
     log = cache_dir() / "servers" / _log_name(spec)
     timeout = seconds(spec, "start_timeout") or _START_S
-    command = serve_command(find_executable(spec.args.get("executable")), spec.model_id, _serve_flags(spec))
+    executable = Path("vllm") if spec.looked_at else find_executable(spec.args.get("executable"))
+    command = serve_command(executable, spec.model_id, _serve_flags(spec))
     return VllmModel(spec, VllmServer(command, log, start_timeout_s=timeout))
 
 

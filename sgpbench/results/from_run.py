@@ -78,6 +78,7 @@ def run_document(folder: Path) -> dict[str, Json]:
                 "renderings": status.pending_renderings,
                 "scores": dict(status.pending_scores),
                 "failures": dict(status.failures),
+                "last_failures": dict(status.last_failures),
             }
         return document
     finally:
@@ -94,6 +95,9 @@ def export_run(folder: Path, out: Path, *, address: str | None = None) -> list[P
     task_source, protocol_source = read_sources(folder)
     task, protocol = load_task(task_source), load_protocol(protocol_source)
     document = run_document(folder)
+    document["skipped"] = {
+        name: str(reason).replace(str(folder), "RUN") for name, reason in _object(document["skipped"]).items()
+    }
     view = RunView(folder)
     try:
         if (scored_under := view.setting("scoring_hash")) != protocol.scoring_hash:

@@ -82,7 +82,7 @@ def compare_paired(
     sums = np.asarray(design.sum_of @ gap)
     rng = np.random.default_rng(seed)
     error, p_bootstrap = 0.0, 1.0
-    if interval.clusters > 1 and np.ptp(gap) > 0:
+    if interval.clusters > 1:
         deviations, _ = resampled_deviations(gap[None], design, resamples=resamples, rng=rng)
         error = float(deviations.std())
         beyond = np.abs(deviations[:, 0]) >= abs(interval.mean) * (1 - 1e-9)
@@ -99,7 +99,7 @@ def compare_paired(
         wins=int(np.count_nonzero(gap > 0)),
         ties=int(np.count_nonzero(gap == 0)),
         losses=int(np.count_nonzero(gap < 0)),
-        prompts_needed=prompts_needed(interval.mean, error, interval.n),
+        prompts_needed=prompts_needed(interval.mean, error, interval.n) if interval.clusters > 1 else None,
     )
 
 

@@ -73,7 +73,7 @@ def _models() -> list[Check]:
     for adapter, names in _KEYS.items():
         key = next((name for name in names if os.environ.get(name)), None)
         checks.append(_works("Models", adapter, f"{key} is set" if key else None, "no key.", f"export {names[0]}=…"))
-    vllm = "Install vLLM in an environment of its own; name it with --model-arg executable=."
+    vllm = "Install vLLM in an environment of its own; name it with --model-arg executable=PATH."
     checks.append(_works("Models", "vllm", shutil.which("vllm"), "no executable on PATH.", vllm))
     here = "xllamacpp is installed" if importlib.util.find_spec("xllamacpp") else None
     checks.append(_works("Models", "llamacpp", here, "not installed.", "pip install 'sgpbench[local]'"))

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sgpbench.errors import StoreError
+from sgpbench.metrics.registry import parse
 from sgpbench.models.interface import Price
+from sgpbench.models.money import Ledger, cost_usd
 from sgpbench.models.registry import resolve
 from sgpbench.records import TextPart, Usage
 from sgpbench.run.generate import pending_work
@@ -36,41 +38,60 @@ class RunEstimate:
     output_tokens: int
     cost_usd: float | None
     basis: str
-    """Where the output length comes from: ``this run``, or a typical drawing."""
+    """Where the output length comes from: this run, the model's other runs, or a typical drawing."""
     judge_requests: int
     judge_cost_usd: float | None
 
 
 def _cost(price: Price | None, input_tokens: float, output_tokens: float) -> float | None:
-    from sgpbench.models.money import cost_usd
-
     return None if price is None else cost_usd(Usage(round(input_tokens), round(output_tokens)), price)
 
 
-def _history(planned: Planned) -> tuple[set[tuple[str, int]], dict[tuple[str, int], int], Usage | None]:
-    """(answered, tries, mean usage per sample) of what is stored already."""
+def _history(planned: Planned) -> tuple[set[tuple[str, int]], dict[tuple[str, int], int]]:
+    """(answered, tries) of what is stored already."""
     if not (planned.folder / "run.db").exists():
-        return set(), {}, None
+        return set(), {}
     view = RunView(planned.folder)
     try:
-        used = view.usage()
-        mean = None
-        if used["samples"] and used["output_tokens"]:
-            mean = Usage(
-                round((used["input_tokens"] or 0) / used["samples"]), round(used["output_tokens"] / used["samples"])
-            )
-        return view.answered(), view.attempts(), mean
+        return view.answered(), view.attempts()
     finally:
         view.close()
 
 
+def _output_per_sample(planned: Planned) -> tuple[float, str]:
+    """(output tokens of a sample, where that is known from)."""
+    beside = planned.folder.parent
+    others = sorted(path.parent for path in beside.glob("*/run.db") if path.parent != planned.folder)
+    for folders, basis in (([planned.folder], "this run's mean"), (others, "the mean of this model's other runs")):
+        samples = tokens = 0
+        for folder in folders:
+            try:
+                view = RunView(folder)
+            except StoreError:
+                continue
+            used = view.usage()
+            view.close()
+            if used["output_tokens"]:
+                samples += used["samples"]
+                tokens += used["output_tokens"]
+        if samples:
+            return tokens / samples, basis
+    return _TYPICAL_OUTPUT, f"{_TYPICAL_OUTPUT} tokens a drawing, a guess"
+
+
 def estimate_runs(planned: Sequence[Planned], options: RunOptions) -> list[RunEstimate]:
-    """One estimate per run. Input lengths are counted from the prompts at four characters a token."""
+    """One estimate per run. Input lengths are counted from the prompts at four characters a token.
+
+    Raises:
+        BudgetError: there is a budget, and a price is not known. UsageError: there is no such judge.
+    """
     return [_estimate(one, options) for one in planned]
 
 
 def _estimate(planned: Planned, options: RunOptions) -> RunEstimate:
-    answered, attempts, mean = _history(planned)
+    ledger = Ledger(options.budget_usd)
+    ledger.require_price(planned.model.name, planned.model.price)
+    answered, attempts = _history(planned)
     prompts = [prompt for _, prompt in planned.plan.chosen]
     samples = planned.plan.samples
     requests = input_tokens = wanted = 0
@@ -80,9 +101,9 @@ def _estimate(planned: Planned, options: RunOptions) -> RunEstimate:
         requests += 1
         wanted += len(todo.samples)
         input_tokens += round(sum(map(len, [*texts, request.text or ""])) / _CHARACTERS_PER_TOKEN)
-    per_sample = mean.output_tokens if mean and mean.output_tokens else _TYPICAL_OUTPUT
-    output_tokens = wanted * per_sample
-    judge_requests, judge_cost = _judging(planned, options)
+    per_sample, basis = _output_per_sample(planned)
+    output_tokens = round(wanted * per_sample)
+    judge_requests, judge_cost = _judging(planned, options, ledger)
     return RunEstimate(
         label=planned.label,
         path=str(planned.folder),
@@ -92,23 +113,34 @@ def _estimate(planned: Planned, options: RunOptions) -> RunEstimate:
         input_tokens=input_tokens,
         output_tokens=output_tokens,
         cost_usd=_cost(planned.model.price, input_tokens, output_tokens),
-        basis="this run's mean" if mean else f"{_TYPICAL_OUTPUT} tokens a drawing, a guess",
+        basis=basis,
         judge_requests=judge_requests,
         judge_cost_usd=judge_cost,
     )
 
 
-def _judging(planned: Planned, options: RunOptions) -> tuple[int, float | None]:
+def _judge_of(planned: Planned, options: RunOptions) -> str | None:
+    """The model that will judge, if any does."""
+    if "score" not in options.stages:
+        return None
+    for name, argument in map(parse, options.metrics if options.metrics is not None else planned.plan.task.metrics):
+        if name == "judge" and (options.judge is not None or options.metrics is not None):
+            return argument or options.judge or planned.plan.protocol.scoring.judge.model
+    return None
+
+
+def _judging(planned: Planned, options: RunOptions, ledger: Ledger) -> tuple[int, float | None]:
     """(requests, cost) of judging all chosen prompts, were every drawing valid and none judged yet."""
-    if options.judge is None:
+    judge = _judge_of(planned, options)
+    if judge is None:
         return 0, 0.0
+    price = resolve(judge, options.judge_args).price
+    ledger.require_price(judge, price)
     repeats = planned.plan.samples * options.judge_repeats
     parts = [part for _, prompt in planned.plan.chosen for part in prompt.rubric]
     requests = len(parts) * repeats
     rubric = 150 + _JUDGE_IMAGE
-    return requests, _cost(
-        resolve(options.judge, options.judge_args).price, requests * rubric, requests * _JUDGE_OUTPUT
-    )
+    return requests, _cost(price, requests * rubric, requests * _JUDGE_OUTPUT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,8 +52,12 @@ class _Shared:
     def judge(self, name: str) -> Caller:
         """A caller for a judge, opened once."""
         if name not in self._judges:
-            spec = resolve(name, self.options.judge_args)
-            model = open_model(replace(spec, concurrency=self.options.judge_connections or spec.concurrency))
+            try:
+                spec = resolve(name, self.options.judge_args)
+                model = open_model(replace(spec, concurrency=self.options.judge_connections or spec.concurrency))
+            except SgpbenchError as error:
+                error.remedy = error.remedy and error.remedy.replace("--model-arg", "--judge-arg")
+                raise
             limiter = self.limiters.limiter_for(model.endpoint, model.concurrency)
             self._judges[name] = Caller(
                 *(model, limiter),

@@ -43,6 +43,8 @@ class RunOptions:
     device: str = "auto"
     runs_dir: Path = Path("runs")
     data_dir: Path | None = None
+    dry_run: bool = False
+    """Nothing will be asked."""
     workers: int | None = None
     """Rendering processes; ``None``: one per core."""
     command: str = ""

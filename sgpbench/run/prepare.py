@@ -95,18 +95,18 @@ def plan_task(name: str, options: RunOptions) -> TaskPlan:
         seed=options.seed,
     )
     place = {prompt_id: position for position, prompt_id in enumerate(prompts)}
-    picked = _pick(prompts, options)
+    picked = _pick(prompts, options, task.name)
     chosen = tuple(sorted(((place[prompt.id], prompt) for prompt in picked), key=lambda pair: pair[0]))
     samples = options.samples or rule.samples
     return TaskPlan(task, protocol, split, options.seed, asking, prompts, chosen, samples, data, name)
 
 
-def _pick(prompts: Mapping[str, Prompt], options: RunOptions) -> list[Prompt]:
+def _pick(prompts: Mapping[str, Prompt], options: RunOptions, task: str) -> list[Prompt]:
     candidates = list(prompts.values())
     if options.prompt_ids is not None:
         for prompt_id in options.prompt_ids:
             if prompt_id not in prompts:
-                raise unknown_name("prompt", prompt_id, prompts, listing="sgpbench tasks show NAME --prompts")
+                raise unknown_name("prompt", prompt_id, prompts, listing=f"sgpbench tasks show {task}")
         wanted = set(options.prompt_ids)
         candidates = [prompt for prompt in candidates if prompt.id in wanted]
     if options.limit is not None:
@@ -123,7 +123,7 @@ def plan_runs(name: str, plans: Sequence[TaskPlan], options: RunOptions) -> list
     spec = resolve(name, options.model_args)
     if options.max_connections is not None:
         spec = dataclasses.replace(spec, concurrency=options.max_connections)
-    spec = dataclasses.replace(spec, data_dir=options.data_dir)
+    spec = dataclasses.replace(spec, data_dir=options.data_dir, looked_at=options.dry_run)
     model = open_model(spec)
     return [_planned(plan, model, options) for plan in plans]
 

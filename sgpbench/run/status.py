@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Literal
 
 from sgpbench.protocol import canonical_hash
@@ -33,6 +34,8 @@ class RunStatus:
     pending_scores: dict[str, int] = field(default_factory=dict)
     failures: dict[str, int] = field(default_factory=dict)
     """Outcome of ours → how many samples wait because of it."""
+    last_failures: dict[str, str] = field(default_factory=dict)
+    """The same outcomes → what was said the last time."""
 
 
 def run_status(view: RunView) -> RunStatus:
@@ -54,16 +57,27 @@ def run_status(view: RunView) -> RunStatus:
             groups.setdefault(row["prompt_id"], []).append(row["rendering"])
     pending_scores = _pending_scores(view, renderer, groups)
     current = _wanted(view)
-    failures = Counter(
-        row["outcome"] for row in view.failures() if row["stage"] != "score" or row["metric"] in current.values()
-    )
+    failed = [row for row in view.failures() if row["stage"] != "score" or row["metric"] in current.values()]
+    failures = Counter(row["outcome"] for row in failed)
+    last = {row["outcome"]: row["message"] for row in sorted(failed, key=itemgetter("last_at"))}
     missing = prompts * samples - answered
     unfinished = missing or rendering or any(pending_scores.values()) or failures
     status: Status = "incomplete" if unfinished else "complete"
     if status == "complete" and (prompts < split_prompts or samples < protocol_samples):
         status = "partial"
     return RunStatus(
-        *(status, prompts, split_prompts, samples, protocol_samples, missing, rendering, pending_scores, dict(failures))
+        *(
+            status,
+            prompts,
+            split_prompts,
+            samples,
+            protocol_samples,
+            missing,
+            rendering,
+            pending_scores,
+            dict(failures),
+            last,
+        )
     )
 
 
