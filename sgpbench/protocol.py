@@ -136,10 +136,12 @@ class JudgeRule(_Frozen):
 
 
 class InvalidRule(_Frozen):
-    """What samples without a valid drawing count as."""
+    """What samples without a valid drawing count as, and which prompts count at all."""
 
     default: InvalidPolicy
     metrics: Mapping[str, InvalidPolicy] = Field(default_factory=dict)
+    last_of_cluster: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Task → metrics of which only the last prompt of each cluster counts (released code: keyed by photograph)."""
 
     def policy(self, metric: str) -> InvalidPolicy:
         """The policy of a metric by name."""

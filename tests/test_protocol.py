@@ -22,7 +22,7 @@ def test_v1_is_what_it_was() -> None:
         "comp": "bf95c789f2d9436e",
         "shapes": "bf95c789f2d9436e",
     }
-    assert v1.scoring_hash == "8734d2a83a7d30e4"
+    assert v1.scoring_hash == "9add57fc7b0b3e57"
 
 
 def test_both_protocols_come_with_the_package() -> None:
@@ -42,6 +42,7 @@ def test_paper_follows_the_released_code() -> None:
     assert (paper.scoring.judge.reading, paper.scoring.judge.unreadable) == ("paper", "zero")
     assert paper.scoring.renderer.jpeg == {"vqa": 75, "hps": 75}
     assert paper.scoring.dino.squash_reference
+    assert paper.scoring.invalid.last_of_cluster == {"scene": ("vqa", "hps")}
 
 
 def test_paper_holds_no_words_of_upstream() -> None:

@@ -15,7 +15,7 @@ from sgpbench.results.bootstrap import Floats
 if TYPE_CHECKING:
     from sgpbench.protocol import InvalidRule, Scoring
 
-__all__ = ["Counting", "counting_of", "last_valid_metrics", "metric_of"]
+__all__ = ["ALL", "Counting", "Kept", "counting_of", "metric_of"]
 
 _OURS = frozenset(str(outcome) for outcome in HARNESS_OUTCOMES)
 _MODEL = frozenset(str(outcome) for outcome in Outcome) - _OURS
@@ -26,12 +26,14 @@ class Counting:
     """How one column counts samples.
 
     ``invalid``: what a sample without a valid drawing counts as where the metric gave it no score of its own.
-    ``samples``: ``last-valid`` keeps only a prompt's last valid sample.
+    ``samples``: ``last-valid`` keeps only a prompt's last valid sample. ``prompts``: ``last-of-cluster`` keeps only the
+    last prompt of a cluster that has a value.
     """
 
     column: Column
     invalid: Literal["zero", "omit"]
     samples: Literal["all", "last-valid"] = "all"
+    prompts: Literal["all", "last-of-cluster"] = "all"
 
     def counted(self, scores: Floats, outcomes: npt.NDArray[np.object_], applies: npt.NDArray[np.bool_]) -> Floats:
         """Each sample's value in the mean; NaN where it does not count.
@@ -65,16 +67,31 @@ def metric_of(column: str) -> str:
     return column.split("[")[0].split(".")[0]
 
 
-def last_valid_metrics(scoring: Scoring) -> tuple[str, ...]:
-    """The metrics of which, under a protocol, only a prompt's last valid sample counts."""
-    return ("vqa",) if scoring.vqa.samples == "last-valid" else ()
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Metrics of which only a prompt's last valid sample counts, and of which only a cluster's last prompt."""
+
+    last_valid: Collection[str] = ()
+    last_of_cluster: Collection[str] = ()
+
+    @classmethod
+    def under(cls, scoring: Scoring, task: str) -> Kept:
+        """What a protocol keeps of a task's samples and prompts."""
+        last_valid = ("vqa",) if scoring.vqa.samples == "last-valid" else ()
+        return cls(last_valid, scoring.invalid.last_of_cluster.get(task, ()))
 
 
-def counting_of(column: Column, invalid: InvalidRule, last_valid: Collection[str] = ()) -> Counting:
-    """How a column counts under a protocol: 0 for a failed drawing only where both column and protocol say so.
+ALL = Kept()
+"""Every sample of every prompt counts."""
 
-    ``last_valid``: metrics of which only a prompt's last valid sample counts.
-    """
+
+def counting_of(column: Column, invalid: InvalidRule, kept: Kept = ALL) -> Counting:
+    """How a column counts under a protocol: 0 for a failed drawing only where both column and protocol say so."""
     metric = metric_of(column.name)
     zero = column.invalid == "zero" and invalid.policy(metric) == "zero"
-    return Counting(column, "zero" if zero else "omit", "last-valid" if metric in last_valid else "all")
+    return Counting(
+        column,
+        "zero" if zero else "omit",
+        "last-valid" if metric in kept.last_valid else "all",
+        "last-of-cluster" if metric in kept.last_of_cluster else "all",
+    )

@@ -33,7 +33,7 @@ _CHARACTERS_AT_ONCE = 16_000_000
 def counting_of_result(name: str, scoring: ScoringColumn) -> Counting:
     """How a published column counts samples."""
     column = Column(name, scoring.higher_is_better, scoring.description, scoring.low, scoring.high, scoring.invalid)
-    return Counting(column, scoring.invalid, scoring.samples)
+    return Counting(column, scoring.invalid, scoring.samples, scoring.prompts)
 
 
 def _schema(result: Result) -> pa.Schema:

@@ -12,7 +12,7 @@ from pydantic import JsonValue, ValidationError
 
 from sgpbench.errors import ResultError
 from sgpbench.records import Column, Json
-from sgpbench.results.counting import counting_of, metric_of
+from sgpbench.results.counting import ALL, Kept, counting_of, metric_of
 from sgpbench.results.evidence import evidence_of, write_evidence
 from sgpbench.results.naming import EVIDENCE_SUFFIX, result_path
 from sgpbench.results.schema import (
@@ -36,7 +36,7 @@ def scoring_columns(
     columns: Iterable[Column],
     scoring: Scoring,
     *,
-    last_valid: Collection[str] = (),
+    kept: Kept = ALL,
 ) -> dict[str, ScoringColumn]:
     """What a result says of a metric's columns.
 
@@ -46,7 +46,7 @@ def scoring_columns(
     answerer = metric.partition("[")[2].removesuffix("]") or None
     described = {}
     for column in columns:
-        counting = counting_of(column, scoring.invalid, last_valid)
+        counting = counting_of(column, scoring.invalid, kept)
         described[column.name] = ScoringColumn(
             metric=metric,
             version=str(identity.get("version", "")) or "0",
@@ -59,6 +59,7 @@ def scoring_columns(
             high=column.high,
             invalid=counting.invalid,
             samples=counting.samples,
+            prompts=counting.prompts,
         )
     return described
 

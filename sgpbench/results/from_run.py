@@ -13,7 +13,7 @@ from sgpbench.metrics.agreement import judge_agreement
 from sgpbench.models.registry import find_entry, known_models
 from sgpbench.protocol import load_protocol
 from sgpbench.records import Column, Json
-from sgpbench.results.counting import last_valid_metrics
+from sgpbench.results.counting import Kept
 from sgpbench.results.export import build_result, export, scoring_columns
 from sgpbench.results.schema import Execution, Identity, ScoringColumn
 from sgpbench.results.summary import RunHead, summarise
@@ -64,7 +64,7 @@ def run_document(folder: Path) -> dict[str, Json]:
             ),
             skipped={name: reason.replace("RUN", str(folder)) for name, reason in skipped.items()},
             applies=applicable_prompts(view, shown),
-            last_valid=last_valid_metrics(protocol.scoring),
+            kept=Kept.under(protocol.scoring, task.name),
         )
         used = view.usage()
         document["usage"] = {
@@ -106,12 +106,10 @@ def export_run(folder: Path, out: Path, *, address: str | None = None) -> list[P
                 remedy=f"Score it again: `sgpbench score {folder}`.",
             )
         metrics = [metric for metric in scored_metrics(view) if metric.name not in document_skipped(document)]
-        last_valid = last_valid_metrics(protocol.scoring)
+        kept = Kept.under(protocol.scoring, task.name)
         scoring: dict[str, ScoringColumn] = {}
         for metric in metrics:
-            described = scoring_columns(
-                *(metric.name, metric.identity, metric.columns, protocol.scoring), last_valid=last_valid
-            )
+            described = scoring_columns(*(metric.name, metric.identity, metric.columns, protocol.scoring), kept=kept)
             scoring.update(described)
         status = run_status(view)
         result = build_result(

@@ -92,6 +92,8 @@ class ScoringColumn(_Frozen):
     """What a sample without a valid drawing counts as, column and protocol taken together."""
     samples: Literal["all", "last-valid"] = "all"
     """Whether all samples of a prompt count or only its last valid one."""
+    prompts: Literal["all", "last-of-cluster"] = "all"
+    """Whether all prompts of a cluster count or only the last one that has a value."""
 
 
 class ValidOnly(_Frozen):

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from sgpbench.errors import PluginError, ResultError, UsageError
 from sgpbench.records import Slice
 from sgpbench.results.bootstrap import Floats
-from sgpbench.results.counting import counting_of, last_valid_metrics
+from sgpbench.results.counting import Kept, counting_of
 from sgpbench.results.evidence import read_evidence
 from sgpbench.results.schema import Result, ScoringColumn, read_result
-from sgpbench.results.summary import Layout, counted_scores, in_order, last_valid_only, prompt_means
+from sgpbench.results.summary import Layout, counted_scores, in_order, kept_only, prompt_means
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,9 +62,7 @@ def counted_samples(table: pd.DataFrame, scoring: Mapping[str, ScoringColumn], l
     counted = {}
     for name, column in scoring.items():
         values = table[f"score.{name}"].to_numpy(float)
-        counted[name] = (
-            last_valid_only(values, layout.prompt, layout.outcomes) if column.samples == "last-valid" else values
-        )
+        counted[name] = kept_only(values, layout, samples=column.samples, prompts=column.prompts)
     return counted
 
 
@@ -110,7 +108,7 @@ def scores_of_run(folder: Path) -> PromptScores:
     identity = read_identity(folder)
     task_source, protocol_source = read_sources(folder)
     task, protocol = load_task(task_source), load_protocol(protocol_source)
-    last_valid = last_valid_metrics(protocol.scoring)
+    kept = Kept.under(protocol.scoring, task.name)
     view = RunView(folder)
     try:
         metrics = scored_metrics(view)
@@ -122,11 +120,9 @@ def scores_of_run(folder: Path) -> PromptScores:
     scoring: dict[str, ScoringColumn] = {}
     counted: dict[str, Floats] = {}
     for metric in metrics:
-        scoring.update(
-            scoring_columns(metric.name, metric.identity, metric.columns, protocol.scoring, last_valid=last_valid)
-        )
+        scoring.update(scoring_columns(metric.name, metric.identity, metric.columns, protocol.scoring, kept=kept))
         for column in metric.columns:
-            counting = counting_of(column, protocol.scoring.invalid, last_valid)
+            counting = counting_of(column, protocol.scoring.invalid, kept)
             counted[column.name] = counted_scores(table, layout, counting, applies)
     return PromptScores(
         label=identity.model,

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from sgpbench.records import Column, Json, Outcome, Slice
 from sgpbench.results.bootstrap import Floats, Interval, weighted_mean_intervals
-from sgpbench.results.counting import Counting, counting_of, metric_of
+from sgpbench.results.counting import ALL, Counting, Kept, counting_of, metric_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +26,8 @@ __all__ = [
     "RunHead",
     "counted_scores",
     "in_order",
+    "kept_only",
+    "last_of_cluster_only",
     "last_valid_only",
     "numbers",
     "prompt_means",
@@ -81,7 +83,7 @@ def summarise(
     head: RunHead,
     skipped: Mapping[str, str] | None = None,
     applies: Mapping[str, Collection[str]] | None = None,
-    last_valid: Collection[str] = (),
+    kept: Kept = ALL,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[str, Json]:
@@ -101,13 +103,13 @@ def summarise(
         head: What else the document says.
         skipped: Metric → why it is missing and what to do.
         applies: Column or metric → the ids of prompts that can have a value; others are never counted as 0.
-        last_valid: Metrics of which only a prompt's last valid sample counts (``scoring.vqa.samples``).
+        kept: Metrics of which not every sample or prompt counts.
         resamples: Of the bootstrap.
         seed: Of the bootstrap.
     """
     ordered = in_order(samples)
     layout = Layout.of(ordered)
-    countings = [counting_of(column, invalid, last_valid) for column in columns]
+    countings = [counting_of(column, invalid, kept) for column in columns]
     counted = (counted_scores(ordered, layout, counting, applies or {}) for counting in countings)
     metrics = numbers(layout, slices, countings, counted, resamples=resamples, seed=seed)
     known = [outcome for outcome in layout.outcomes if outcome is not None]
@@ -164,7 +166,23 @@ def counted_scores(
     among = counting.applies_to(applies)
     fits = np.ones(layout.ids.size, dtype=bool) if among is None else np.isin(layout.ids, list(among))
     values = counting.counted(ordered[name].to_numpy(float), layout.outcomes, fits[layout.prompt])
-    return last_valid_only(values, layout.prompt, layout.outcomes) if counting.samples == "last-valid" else values
+    return kept_only(values, layout, samples=counting.samples, prompts=counting.prompts)
+
+
+def kept_only(counted: Floats, layout: Layout, *, samples: str, prompts: str) -> Floats:
+    """(samples,), NaN where a column's rule leaves a sample out: see ``Counting``."""
+    if samples == "last-valid":
+        counted = last_valid_only(counted, layout.prompt, layout.outcomes)
+    return last_of_cluster_only(counted, layout) if prompts == "last-of-cluster" else counted
+
+
+def last_of_cluster_only(counted: Floats, layout: Layout) -> Floats:
+    """Keeps of every cluster only the samples of its last prompt, by id, that has a value."""
+    has_value = np.zeros(layout.ids.size, dtype=bool)
+    has_value[layout.prompt[~np.isnan(counted)]] = True
+    last: npt.NDArray[np.int64] = np.full(int(layout.clusters.max(initial=-1)) + 1, -1)
+    last[layout.clusters[has_value]] = np.flatnonzero(has_value)
+    return np.where(last[layout.clusters[layout.prompt]] == layout.prompt, counted, np.nan)
 
 
 def last_valid_only(counted: Floats, prompt: npt.NDArray[np.int64], outcomes: npt.NDArray[np.object_]) -> Floats:
