@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from leaderboard_support import HOSTILE, hostile_results, usual_results
+from leaderboard_support import HOSTILE, hostile_results, publish, usual_results
 
 from sgpbench.leaderboard.build import build_site
 from sgpbench.leaderboard.captions import TaskWords
@@ -268,6 +268,61 @@ def test_one_drawing_has_an_address(visit: Visit) -> None:
     again = visit.open("gallery/comp-v1/index.html" + page.evaluate("location.hash"))
     assert again.locator("#sheet").is_visible()
     assert again.locator("#sheet-title").inner_text() == page.locator("#sheet-title").inner_text()
+
+
+def test_an_open_drawing_changes_neither_the_view_nor_its_address(visit: Visit) -> None:
+    page = visit.open("gallery/comp-v1/index.html")
+    first = page.locator("section.prompt h2 a").first.get_attribute("href")
+    assert first is not None
+    page = visit.open("gallery/comp-v1/index.html" + first)
+    assert page.locator("section.prompt").count() == 1
+    page.locator("button.paper").first.click()
+    assert "d=" in page.evaluate("location.hash")
+    page.keyboard.press("Escape")
+    assert page.evaluate("location.hash") == first
+    assert page.locator("section.prompt").count() == 1
+
+
+def test_a_link_within_the_page_keeps_the_filters(visit: Visit) -> None:
+    page = visit.open("gallery/comp-v1/index.html")
+    page.select_option("#category", "counting")
+    page.locator("a.skip").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_function("location.hash === '#main'")
+    assert page.locator("#summary").inner_text() == "20 of 40 prompts"
+
+
+def test_a_view_without_a_sort_is_in_the_usual_order(visit: Visit) -> None:
+    page = visit.open("index.html")
+    usual = names(page)
+    page.locator("th[data-key=parameters] button").click()
+    assert names(page) != usual
+    page.evaluate("location.hash = 'search='")
+    page.wait_for_function("document.querySelector('th[data-key=parameters]').getAttribute('aria-sort') === 'none'")
+    assert names(page) == usual
+
+
+@pytest.mark.parametrize("width", [360, 768, 1000, 1280])
+def test_the_menu_of_columns_stays_on_the_page(visit: Visit, width: int) -> None:
+    page = visit.open("index.html", width=width)
+    page.locator(".menu summary").click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator(".menu .panel").evaluate("(panel) => panel.getBoundingClientRect().left") >= 0
+
+
+def test_baselines_do_not_count_in_the_mean_of_models(browser: Browser, tmp_path: Path) -> None:
+    publish(tmp_path / "results", "alder-2", ability=0.9, seed=1, prompts=20, split_prompts=40)
+    publish(tmp_path / "results", "baseline/blank", ability=0.5, seed=2, adapter="baseline")
+    build_site(tmp_path / "results", tmp_path / "site")
+    page = Visit(browser, (tmp_path / "site").as_uri()).open("gallery/comp-v1/index.html#sort=score")
+    for _ in range(3):
+        page.locator("#more button").click()
+    heads = page.locator("section.prompt h2").all_text_contents()
+    assert len(heads) == 40
+    assert ["mean of models" in head for head in heads] == [True] * 20 + [False] * 20
+    page.fill("#low", "0")
+    assert page.locator("#summary").inner_text() == "20 of 40 prompts"
+    page.context.close()
 
 
 def test_everything_is_there_without_scripts(visit: Visit) -> None:
