@@ -217,6 +217,20 @@ def test_interval_and_both_tests_agree_on_plain_data() -> None:
     assert (found.low, found.high) == pytest.approx((low, high), abs=0.004)
 
 
+def test_a_difference_that_every_prompt_shows_alike_is_as_clear_as_can_be() -> None:
+    prompts = 30
+    found = compare_paired(np.ones(prompts), np.zeros(prompts), np.ones(prompts), np.arange(prompts), resamples=500)
+    assert found.p_bootstrap == pytest.approx(1 / 501)
+    assert found.p_value < 1e-6
+    alike = compare_paired(np.ones(prompts), np.ones(prompts), np.ones(prompts), np.arange(prompts), resamples=500)
+    assert alike.p_bootstrap == alike.p_value == 1.0
+
+
+def test_one_prompt_does_not_say_how_many_are_needed() -> None:
+    found = compare_paired([1.0], [0.0], [1.0], ["a"], resamples=100)
+    assert found.prompts_needed is None
+
+
 def test_as_many_prompts_as_needed_have_the_power_that_is_promised() -> None:
     rng = np.random.default_rng(13)
     needed = prompts_needed(0.1, 1 / np.sqrt(1000), 1000)
