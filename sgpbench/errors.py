@@ -15,6 +15,7 @@
     ├── RendererError            the rendering sandbox itself does not work here
     └── ModelError               a model cannot answer
         ├── ModelUnavailable     it cannot be used at all: no key, no weights, no server, not permitted
+        ├── Stopped              the user stopped the run before it was asked
         ├── UnsupportedParameter the user set a parameter that the model refuses
         ├── TransientError       worth asking again: 5xx, time-outs, resets, unreadable bodies
         └── RateLimited          the provider asks us to slow down; may carry a waiting time
@@ -40,6 +41,7 @@ __all__ = [
     "RendererError",
     "ResultError",
     "SgpbenchError",
+    "Stopped",
     "StoreError",
     "TransientError",
     "UnsupportedParameter",

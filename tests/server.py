@@ -13,8 +13,9 @@ import asyncio
 import contextlib
 import json
 import sys
+import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -262,6 +263,23 @@ def _prompt_of(path: str, body: Mapping[str, object]) -> str:
             texts = [part["text"] for part in parts if "text" in part]
             return str(texts[-1]) if texts else ""
     return ""
+
+
+@contextlib.contextmanager
+def serving(behaviour: Behaviour) -> Iterator[MisbehavingServer]:
+    """The server, in a thread with an event loop of its own."""
+    server = MisbehavingServer(behaviour)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result(10)
+    try:
+        yield server
+    finally:
+        asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
 
 
 async def _serve(latency_s: float) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from virtual_time import run
 
-from sgpbench.errors import BudgetReached
+from sgpbench.errors import BudgetError, BudgetReached
 from sgpbench.models.interface import Price
 from sgpbench.models.money import (
     Estimate,
@@ -151,6 +151,25 @@ def test_a_call_waits_for_those_in_flight_before_the_budget_counts_as_reached() 
 
     assert run(calls()) == [5.0]
     assert BudgetReached("").exit_code == 3
+
+
+def test_money_spent_and_lost_at_earlier_starts_is_no_longer_there() -> None:
+    ledger = Ledger(1.0, spent_usd=0.3, lost_usd=0.5)
+    assert ledger.remaining_usd == pytest.approx(0.2)
+
+    async def calls() -> None:
+        ledger.release(await ledger.reserve(0.1))
+        with pytest.raises(BudgetReached):
+            await ledger.reserve(0.3)
+
+    run(calls())
+
+
+def test_a_budget_needs_a_price_and_none_needs_none() -> None:
+    Ledger(None).require_price("some/model", None)
+    Ledger(1.0).require_price("some/model", Price(0.0, 0.0))
+    with pytest.raises(BudgetError, match=r"price of some/model is not known.* --budget"):
+        Ledger(1.0).require_price("some/model", None)
 
 
 def test_a_cancelled_call_gives_its_place_back() -> None:

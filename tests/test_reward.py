@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,10 @@ pytest.importorskip("transformers")
 from encoder_weights import save_dinov2, save_siglip
 from PIL import Image
 
-from sgpbench.errors import DataError, MetricUnavailable, UsageError
+from sgpbench.errors import DataError, MetricUnavailable, RendererError, UsageError
+from sgpbench.records import Outcome
 from sgpbench.reward import SVGReward
+from sgpbench.svg.sandbox import Rendered
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
@@ -106,6 +109,20 @@ def test_a_missing_column_says_which(reward: SVGReward) -> None:
         reward(prompts=["Draw."], completions=[CIRCLE], reference=[CIRCLE])
     with pytest.raises(UsageError, match="needs the column 'reference'"):
         reward(prompts=["Draw."], completions=[CIRCLE], caption=["a circle"], reference=[])
+
+
+def test_a_drawing_that_failed_through_our_own_fault_is_an_error_and_never_the_gate(
+    reward: SVGReward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_program: str) -> Future[Rendered]:
+        future: Future[Rendered] = Future()
+        future.set_result(Rendered(Outcome.SCORER_ERROR, message="a fault of sgpbench: KeyError"))
+        return future
+
+    monkeypatch.setattr(reward._sandbox, "submit", fail)
+    assert given(reward, ["No."]) == [-1.0]
+    with pytest.raises(RendererError, match="a fault of sgpbench: KeyError"):
+        given(reward, ["No.", CIRCLE])
 
 
 def test_it_has_the_name_that_trainers_log(reward: SVGReward) -> None:

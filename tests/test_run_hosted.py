@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from server import Behaviour, MisbehavingServer
+from server import Behaviour, serving
 
 from sgpbench.cli import main
 from sgpbench.run.store import RunView
 
 KEY = "sk-canary-5f2b8e"
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><rect width="4" height="4" fill="red"/></svg>'
-
-
-@contextlib.contextmanager
-def serving(behaviour: Behaviour) -> Iterator[MisbehavingServer]:
-    """The server, in a thread with an event loop of its own."""
-    server = MisbehavingServer(behaviour)
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result(10)
-    try:
-        yield server
-    finally:
-        asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result(10)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
-        loop.close()
 
 
 @pytest.fixture(autouse=True)

@@ -10,13 +10,15 @@ from xml.etree import ElementTree as ET
 import pytest
 from lxml import etree
 from PIL import Image
-from svg_support import NS, svg
+from svg_support import NS, PAPER, V1, picture, svg
 
-from sgpbench.protocol import Repair
+from sgpbench.protocol import RendererRule, Repair
+from sgpbench.records import Outcome
 from sgpbench.svg.clean import Unreadable, clean, drawn_text, parse, serialize, without_text
 from sgpbench.svg.families import with_generic
 from sgpbench.svg.grader_text import addresses_judge
 from sgpbench.svg.references import clean_css
+from sgpbench.svg.sandbox import Sandbox
 
 
 def cleaned(program: str, repair: Repair = "none") -> tuple[str, set[str]]:
@@ -95,6 +97,41 @@ def test_v1_adds_missing_namespaces_and_says_so(program: str, repaired: bool) ->
 def test_v1_repairs_nothing_else(program: str) -> None:
     with pytest.raises(Unreadable):
         parse(program, "namespaces")
+
+
+ODD_NAMESPACES = [
+    f'<svg {NS} xmlns:xlink="[http://www.w3.org/1999/xlink](http://www.w3.org/1999/xlink)" {{}}</svg>',
+    f'<svg {NS} xmlns:xlink="http://www.w3.org/1999/xlink " {{}}</svg>',
+    f'<svg {NS} xmlns:a="a b" xmlns:c="[c]" a:d="e" {{}}</svg>',
+]
+
+
+@pytest.mark.parametrize("frame", ODD_NAMESPACES)
+def test_a_namespace_that_is_no_address_is_neither_an_error_nor_a_repair(frame: str) -> None:
+    program = frame.format("><g/>")
+    ET.fromstring(program)
+    for repair in ("none", "namespaces", "lxml-recover"):
+        text, flags = cleaned(program, repair)
+        assert flags == set()
+        assert "<g/>" in text
+
+
+@pytest.mark.parametrize("rule", [V1, PAPER], ids=["v1", "paper"])
+def test_a_drawing_with_an_odd_namespace_is_drawn_whatever_its_worker_read_before(rule: RendererRule) -> None:
+    program = ODD_NAMESPACES[0].format('viewBox="0 0 9 9"><rect width="9" height="9" fill="red"/>')
+    with Sandbox(rule, "none", workers=1) as sandbox:
+        drawn = [sandbox.submit(one).result() for one in (program, "<svg><g></svg>", program)]
+    assert [one.outcome for one in drawn] == [Outcome.OK, Outcome.RENDER_ERROR, Outcome.OK]
+    assert drawn[0].png == drawn[2].png
+    assert [colour for _, colour in picture(drawn[0].png).getcolors() or []] == [(255, 0, 0)]
+
+
+@pytest.mark.parametrize("frame", ODD_NAMESPACES)
+@pytest.mark.parametrize("fault", ["><g>", "><rect x=1/>", '><a b="1" b="2"/>', ">&nbsp;", "><y:g/>"])
+def test_what_is_malformed_besides_an_odd_namespace_is_still_refused(frame: str, fault: str) -> None:
+    for repair in ("none", "namespaces"):
+        with pytest.raises(Unreadable, match="not XML"):
+            parse(frame.format(fault), repair)
 
 
 def test_the_paper_recovers_what_lxml_can() -> None:

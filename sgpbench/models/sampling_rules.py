@@ -65,7 +65,7 @@ class SamplingRules:
         for name in sorted(self._user):
             if name in spec.fixed or name in lacks:
                 raise UnsupportedParameter(
-                    f"{spec.name} does not take '{name}'.", remedy=f"Leave --model-arg {name}=... out."
+                    f"{spec.name} does not take '{name}'.", remedy=f"Leave {name}=... out of the model's arguments."
                 )
             if name in _NUMBERS and isinstance(self._user[name], str):
                 raise UsageError(f"'{name}' of {spec.name} is a number, not '{self._user[name]}'.")
@@ -135,7 +135,7 @@ class SamplingRules:
             if name in self._user:
                 raise UnsupportedParameter(
                     f"{self._name} refuses '{name}={self._user[name]}': {message}",
-                    remedy=f"Leave --model-arg {name}=... out, or give another value.",
+                    remedy=f"Leave {name}=... out of the model's arguments, or give another value.",
                 )
         for name in _DROPPABLE:
             if name in named and name not in self._refused:

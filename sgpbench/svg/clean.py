@@ -92,16 +92,17 @@ def parse(program: str, repair: Repair) -> Parsed:
         if declared != body:
             flags.add(Flag.REPAIRED)
             body = declared
+    strict = _parser(recover=False)
     try:
-        root = _read(body, recover=False)
+        root = _read(body, strict)
     except etree.XMLSyntaxError as error:
-        if _is_only_an_odd_namespace(error):
-            # Well-formed all the same: a namespace's name is any text to other parsers, and to the renderers.
-            return Parsed(_read(body, recover=True), frozenset(flags))
+        if _complains_of_namespaces_alone(strict):
+            # Well-formed all the same: other parsers, and the renderers, take names that are no addresses.
+            return Parsed(_read(body, _parser(recover=True)), frozenset(flags))
         if repair != "lxml-recover":
             raise Unreadable(_message(error)) from None
         try:
-            root = _read(body, recover=True)
+            root = _read(body, _parser(recover=True))
         except etree.XMLSyntaxError as unrecoverable:
             raise Unreadable(_message(unrecoverable)) from None
         flags.add(Flag.REPAIRED)
@@ -111,10 +112,10 @@ def parse(program: str, repair: Repair) -> Parsed:
     return Parsed(root, frozenset(flags))
 
 
-def _read(body: str, *, recover: bool) -> etree._Element:
+def _parser(*, recover: bool) -> etree.XMLParser:
     # huge_tree lifts limits on depth and length that would refuse what the renderers can draw. It is safe only because
     # no DOCTYPE, and so no entity, can reach the parser, and because the worker's memory is limited.
-    parser = etree.XMLParser(
+    return etree.XMLParser(
         recover=recover,
         resolve_entities=False,
         no_network=True,
@@ -123,6 +124,9 @@ def _read(body: str, *, recover: bool) -> etree._Element:
         remove_comments=True,
         remove_pis=True,
     )
+
+
+def _read(body: str, parser: etree.XMLParser) -> etree._Element:
     # With recover, lxml returns None for hopeless input, whatever its stubs say.
     root: etree._Element | None = etree.fromstring(body.encode(), parser)
     if root is None:
@@ -130,8 +134,9 @@ def _read(body: str, *, recover: bool) -> etree._Element:
     return root
 
 
-def _is_only_an_odd_namespace(error: etree.XMLSyntaxError) -> bool:
-    log: Any = error.error_log  # iterable, whatever its stubs say
+def _complains_of_namespaces_alone(parser: etree.XMLParser) -> bool:
+    # The parser's own log; that of an exception holds what earlier parsers of the thread said, too.
+    log: Any = parser.error_log  # iterable, whatever its stubs say
     return {entry.type for entry in log} == {etree.ErrorTypes.WAR_NS_URI}
 
 
