@@ -193,6 +193,43 @@ def test_money_of_answers_cut_in_the_middle_counts_at_every_later_start(
     assert len(server.received) * least_usd <= lost <= budget
 
 
+def estimate(sgpbench: Sgpbench, *words: str, code: int = 0) -> dict[str, Any]:
+    done = sgpbench("run", *words, "--dry-run", "--json")
+    assert done.code == code, done.err
+    return dict(json.loads(done.out)["estimates"][0]) if not code else {"said": done.err}
+
+
+def test_a_dry_run_counts_whoever_is_asked(sgpbench: Sgpbench, upstream: Path) -> None:
+    scene = ("--model", "gpt-5-mini", "--task", "scene", "--data-dir", str(upstream), "--limit", "5")
+    asking = estimate(sgpbench, *scene, "--metrics", "vqa[gpt-4o-mini]")
+    assert asking["judge_requests"] == asking["prompts"] * asking["samples"] == 20
+    assert asking["judge_cost_usd"] > 0
+    assert estimate(sgpbench, *scene, "--metrics", "vqa[blip-large]")["judge_requests"] == 0
+    comp = ("--model", "gpt-5-mini", "--task", "comp", "--split", "generated", "--limit", "4")
+    assert estimate(sgpbench, *comp)["judge_requests"] == 0
+    assert estimate(sgpbench, *comp, "--metrics", "judge")["judge_requests"] >= 4
+
+
+def test_a_dry_run_needs_no_key_but_a_price_where_there_is_a_budget(
+    sgpbench: Sgpbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    for model in ("gpt-5-mini", "claude-sonnet-5", "gemini-4-argon", "vllm/anything"):
+        assert estimate(sgpbench, "--model", model, "--task", "shapes", "--limit", "3")["requests"] == 3
+    unpriced = ("--model", "openai/unheard-of", "--task", "shapes", "--budget", "5")
+    assert "openai/unheard-of" in estimate(sgpbench, *unpriced, code=1)["said"]
+
+
+def test_an_estimate_learns_from_the_other_runs_of_the_model(bench: Bench) -> None:
+    words = ("--model", "openai/test", "--task", "shapes", "--limit", "10")
+    guess = estimate(bench.sgpbench, *words, "--model-arg", f"base_url={bench.models.url}/v1")
+    bench.run("--metrics", "validity")
+    learnt = estimate(bench.sgpbench, *words, "--model-arg", f"base_url={bench.models.url}/v1")
+    assert guess["output_tokens"] > learnt["output_tokens"] == 10 * 10
+    assert "other runs" in learnt["basis"]
+
+
 # --- Ctrl-C --------------------------------------------------------------------------------------------------------
 
 

@@ -33,6 +33,9 @@ def check(
     protocol: Annotated[str, typer.Option(help="Whose rubrics and reading: v1, paper, or a TOML file.")] = "v1",
     max_connections: Annotated[str | None, typer.Option(help="Requests in flight: N, or LO-HI.")] = None,
     budget: Annotated[float | None, typer.Option(min=0, help="US dollars that this may cost.")] = None,
+    patience: Annotated[
+        float, typer.Option(min=0, help="Seconds a request may keep failing before it is left.")
+    ] = 120.0,
     seed: Annotated[int, typer.Option(help="Seed of the requests, where the judge takes one.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Keep the drawings in this folder.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where data sets are looked for first.")] = None,
@@ -62,7 +65,7 @@ def check(
     model = open_model(spec)
     limiters = Limiters()
     limiter = limiters.limiter_for(model.endpoint, connections or model.concurrency)
-    caller = Caller(model, limiter, ledger=Ledger(budget, 0.0), patience_s=120.0, kind="judge")
+    caller = Caller(model, limiter, ledger=Ledger(budget, 0.0), patience_s=patience, kind="judge")
     context = MetricContext(
         argument=judge,
         protocol=rules,

@@ -24,13 +24,13 @@ from sgpbench.metrics.vqa_interface import Answerer, Answers, Asked
 from sgpbench.protocol import canonical_hash
 from sgpbench.records import Failure, ImagePart, Json, Message, Outcome, Question, Request, Sampling, TextPart
 
-__all__ = ["VlmAnswerer", "open_vlm_answerer", "read_answers", "shown_choices"]
+__all__ = ["MOST_QUESTIONS", "VlmAnswerer", "open_vlm_answerer", "read_answers", "shown_choices"]
 
 Form = Literal["multiple-choice", "free-form"]
 
 _VERSION = "1"
 _BATCH_SIZE = 64
-_MOST_QUESTIONS = 40
+MOST_QUESTIONS = 40
 """Per call; the published prompts have at most 13."""
 _SAMPLING = Sampling(temperature=0.0, max_tokens=4096)
 _ASK: Mapping[Form, str] = {
@@ -172,8 +172,8 @@ class VlmAnswerer:
             return Failure(Outcome.SCORER_ERROR, f"{asked.prompt_id}: {asked.image} cannot be read: {error}.")
         texts: list[str] = []
         calls: list[Json] = []
-        for start in range(0, len(asked.questions), _MOST_QUESTIONS):
-            sheet = self._sheet(asked.questions[start : start + _MOST_QUESTIONS], asked.prompt_id)
+        for start in range(0, len(asked.questions), MOST_QUESTIONS):
+            sheet = self._sheet(asked.questions[start : start + MOST_QUESTIONS], asked.prompt_id)
             try:
                 said, evidence, all_found = await self._conversation(sheet, image, asked.prompt_id, anew=False)
                 if len(said) < len(sheet.questions) and all_found:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sgpbench.errors import StoreError
 from sgpbench.metrics.registry import parse
+from sgpbench.metrics.vqa_blip import BLIP_NAMES
+from sgpbench.metrics.vqa_vlm import MOST_QUESTIONS
 from sgpbench.models.interface import Price
 from sgpbench.models.money import Ledger, cost_usd
 from sgpbench.models.registry import resolve
@@ -21,8 +24,9 @@ __all__ = ["RunEstimate", "Spent", "estimate_runs", "spent_before"]
 _CHARACTERS_PER_TOKEN = 4.0
 _TYPICAL_OUTPUT = 1200
 """Output tokens of one drawing where nothing is known of the model yet."""
+_JUDGE_INPUT = 950
+"""Tokens of a rubric or of some questions, and of a picture; gpt-4o-mini alone counts several times as many for one."""
 _JUDGE_OUTPUT = 120
-_JUDGE_IMAGE = 800
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,28 +123,37 @@ def _estimate(planned: Planned, options: RunOptions) -> RunEstimate:
     )
 
 
-def _judge_of(planned: Planned, options: RunOptions) -> str | None:
-    """The model that will judge, if any does."""
-    if "score" not in options.stages:
-        return None
-    for name, argument in map(parse, options.metrics if options.metrics is not None else planned.plan.task.metrics):
+def _seeing_models(planned: Planned, options: RunOptions) -> list[tuple[str, int]]:
+    """(model, requests of one sample of all chosen prompts) for each model that judges or answers questions."""
+    plan = planned.plan
+    prompts = [prompt for _, prompt in plan.chosen]
+    asked = []
+    for name, argument in map(parse, options.metrics if options.metrics is not None else plan.task.metrics):
         if name == "judge" and (options.judge is not None or options.metrics is not None):
-            return argument or options.judge or planned.plan.protocol.scoring.judge.model
-    return None
+            parts = sum(len(prompt.rubric) for prompt in prompts)
+            asked.append(
+                (argument or options.judge or plan.protocol.scoring.judge.model, parts * options.judge_repeats)
+            )
+        elif name == "vqa":
+            answerer = argument or plan.protocol.scoring.vqa.answerer
+            if answerer not in BLIP_NAMES:
+                sheets = sum(math.ceil(len(prompt.questions) / MOST_QUESTIONS) for prompt in prompts)
+                asked.append((answerer.removeprefix("vlm:"), sheets))
+    return asked if "score" in options.stages else []
 
 
 def _judging(planned: Planned, options: RunOptions, ledger: Ledger) -> tuple[int, float | None]:
-    """(requests, cost) of judging all chosen prompts, were every drawing valid and none judged yet."""
-    judge = _judge_of(planned, options)
-    if judge is None:
-        return 0, 0.0
-    price = resolve(judge, options.judge_args).price
-    ledger.require_price(judge, price)
-    repeats = planned.plan.samples * options.judge_repeats
-    parts = [part for _, prompt in planned.plan.chosen for part in prompt.rubric]
-    requests = len(parts) * repeats
-    rubric = 150 + _JUDGE_IMAGE
-    return requests, _cost(price, requests * rubric, requests * _JUDGE_OUTPUT)
+    """(requests, cost) of judging and answering, were every drawing valid and none of it done yet."""
+    requests = 0
+    costs: list[float | None] = []
+    for model, calls in _seeing_models(planned, options):
+        calls *= planned.plan.samples
+        price = resolve(model, options.judge_args).price
+        ledger.require_price(model, price)
+        requests += calls
+        costs.append(_cost(price, calls * _JUDGE_INPUT, calls * _JUDGE_OUTPUT))
+    known = [cost for cost in costs if cost is not None]
+    return requests, sum(known) if len(known) == len(costs) else None
 
 
 @dataclass(frozen=True, slots=True)
