@@ -1,6 +1,7 @@
 """How much longer a whole hosted run takes than its generation, where generation is the slowest stage.
 
-    python benchmarks/overlap.py [--prompts 480] [--latency-ms 2000] [--connections 16] [--clip]
+    python benchmarks/overlap.py [--prompts 480] [--latency-ms 2000] [--connections 16]
+    python benchmarks/overlap.py --clip --latency-ms 3000     # on two cores CLIP alone takes longer than 2 s answers
 
 Three commands on ``comp``'s generated prompts (no data needed), each starting from nothing and timed whole:
 
