@@ -19,7 +19,7 @@ from sgpbench.metrics.interface import Metric
 from sgpbench.protocol import canonical_hash
 from sgpbench.records import Drawing, Failure, Outcome, Prompt, Score
 from sgpbench.run.feed import Feed
-from sgpbench.run.store import RunStore, RunView, StoredSample, render_path, score_key, text_free_path
+from sgpbench.run.store import RunStore, RunView, StoredSample, group_key, render_path, score_key, text_free_path
 
 __all__ = ["Scorer", "applies", "metric_hash", "missing_reference"]
 
@@ -163,7 +163,7 @@ class Scorer:
                 return
             members.sort(key=lambda stored: stored.sample)
             prompt = self._prompts[prompt_id]
-            key = "group:" + canonical_hash(sorted(str(stored.rendering) for stored in members), 32)
+            key = group_key(str(stored.rendering) for stored in members)
             if view.is_scored(self.hash, prompt_id, key):
                 self._scored(self.metric.name, 1)
                 continue

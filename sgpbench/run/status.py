@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Literal
 
-from sgpbench.protocol import canonical_hash
 from sgpbench.records import Outcome
-from sgpbench.run.store import RunView
+from sgpbench.run.store import RunView, group_key
 from sgpbench.run.table import scored_metrics
 
 __all__ = ["RunStatus", "finished_metrics", "run_status"]
@@ -46,16 +45,13 @@ def run_status(view: RunView) -> RunStatus:
     renderer = view.setting("renderer") or ""
     prompts = sum(1 for _ in view.prompts())
     answered = rendering = 0
-    groups: dict[str, list[str]] = {}
     for row in view.light_rows(renderer):
         answered += 1
         if Outcome(row["extracted"]) is not Outcome.OK:
             continue
         if row["rendered"] is None or Outcome(row["rendered"]).is_ours:
             rendering += 1
-        elif Outcome(row["rendered"]) is Outcome.OK:
-            groups.setdefault(row["prompt_id"], []).append(row["rendering"])
-    pending_scores = _pending_scores(view, renderer, groups)
+    pending_scores = _pending_scores(view, renderer)
     current = _wanted(view)
     failed = [row for row in view.failures() if row["stage"] != "score" or row["metric"] in current.values()]
     failures = Counter(row["outcome"] for row in failed)
@@ -83,11 +79,7 @@ def run_status(view: RunView) -> RunStatus:
 
 def finished_metrics(view: RunView, renderer: str) -> dict[str, str]:
     """Of the metrics a run has asked for, those that have scored all that is drawn: name → hash."""
-    groups: dict[str, list[str]] = {}
-    for row in view.light_rows(renderer):
-        if row["rendered"] is not None and Outcome(row["rendered"]) is Outcome.OK:
-            groups.setdefault(row["prompt_id"], []).append(row["rendering"])
-    pending = _pending_scores(view, renderer, groups)
+    pending = _pending_scores(view, renderer)
     failed = {row["metric"] for row in view.failures("score")}
     return {name: digest for name, digest in _wanted(view).items() if name not in pending and digest not in failed}
 
@@ -99,7 +91,7 @@ def _wanted(view: RunView) -> dict[str, str]:
     return {name: digest for name, digest in hashes.items() if name in names}
 
 
-def _pending_scores(view: RunView, renderer: str, groups: dict[str, list[str]]) -> dict[str, int]:
+def _pending_scores(view: RunView, renderer: str) -> dict[str, int]:
     wanted = _wanted(view)
     pending = {}
     for metric in scored_metrics(view):
@@ -107,8 +99,8 @@ def _pending_scores(view: RunView, renderer: str, groups: dict[str, list[str]]) 
             continue
         if metric.unit == "prompt":
             count = sum(
-                not view.is_scored(metric.hash, prompt, "group:" + canonical_hash(sorted(keys), 32))
-                for prompt, keys in groups.items()
+                not view.is_scored(metric.hash, prompt, group_key(keys))
+                for prompt, keys in view.drawn(renderer).items()
             )
         else:
             count = view.unscored(metric.hash, renderer)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,16 @@ from sgpbench.records import Column, Completion, Failure, Flag, Json, Outcome, P
 from sgpbench.run.database import Database, open_reader
 from sgpbench.svg.sandbox import Rendered
 
-__all__ = ["RunStore", "RunView", "StoredSample", "render_path", "rendering_key", "score_key", "text_free_path"]
+__all__ = [
+    "RunStore",
+    "RunView",
+    "StoredSample",
+    "group_key",
+    "render_path",
+    "rendering_key",
+    "score_key",
+    "text_free_path",
+]
 
 
 def rendering_key(program_hash: str, renderer_hash: str) -> str:
@@ -44,6 +53,11 @@ def score_key(rendering: str | None, outcome: Outcome, *, parsed: bool) -> str:
     if rendering is not None and outcome is Outcome.OK:
         return rendering
     return f"outcome:{outcome}:parsed" if parsed else f"outcome:{outcome}"
+
+
+def group_key(renderings: Iterable[str]) -> str:
+    """Under what a metric of unit ``prompt`` keeps its score for a prompt's drawings together."""
+    return "group:" + canonical_hash(sorted(renderings), 32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +213,14 @@ class RunView:
             WHERE c.final ORDER BY c.prompt_id, c.sample
         """
         return iter(self._db.execute(query, {"renderer": renderer}))
+
+    def drawn(self, renderer: str) -> dict[str, list[str]]:
+        """The renderings of valid drawings by prompt, for prompts that have one."""
+        found: dict[str, list[str]] = {}
+        for row in self.light_rows(renderer):
+            if row["extracted"] == row["rendered"] == Outcome.OK:
+                found.setdefault(row["prompt_id"], []).append(row["rendering"])
+        return found
 
     def failures(self, stage: str | None = None) -> list[sqlite3.Row]:
         """What failed through no fault of the model and waits to be tried again."""

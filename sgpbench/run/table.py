@@ -11,9 +11,8 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from sgpbench.protocol import canonical_hash
 from sgpbench.records import Column, Json, Outcome
-from sgpbench.run.store import RunView, score_key
+from sgpbench.run.store import RunView, group_key, score_key
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,7 +122,7 @@ def sample_table(view: RunView, metrics: list[ScoredMetric]) -> pd.DataFrame:
             if outcome is Outcome.OK:
                 drawn.append(row["rendering"])
         if drawn:
-            by_key[_group_key(drawn)] = list(range(place[prompt_id], place[prompt_id] + wanted))
+            by_key[group_key(drawn)] = list(range(place[prompt_id], place[prompt_id] + wanted))
         for metric in metrics:
             for key, value in view.prompt_scores(metric.hash, prompt_id):
                 for name, number in json.loads(value).items() if key in by_key else ():
@@ -154,7 +153,7 @@ def evidence_rows(view: RunView, metrics: list[ScoredMetric]) -> Iterator[dict[s
     """Evidence, sample by sample, sorted by prompt id and sample; see ``results.export`` for the columns."""
     renderer = view.setting("renderer") or ""
     wanted = int(view.setting("samples") or 1)
-    groups = _group_keys(view, renderer)
+    groups = {prompt: group_key(keys) for prompt, keys in view.drawn(renderer).items()}
     for row in view.evidence_rows(renderer):
         outcome = _outcome(row)
         if row["sample"] >= wanted or outcome is None:
@@ -178,16 +177,3 @@ def evidence_rows(view: RunView, metrics: list[ScoredMetric]) -> Iterator[dict[s
             record.update({f"score.{column.name}": values.get(column.name) for column in metric.columns})
             record[f"evidence.{metric.name}"] = found[1] if found and found[1] != "{}" else None
         yield record
-
-
-def _group_keys(view: RunView, renderer: str) -> dict[str, str]:
-    members: dict[str, list[str]] = {}
-    for row in view.light_rows(renderer):
-        if _outcome(row) is Outcome.OK:
-            members.setdefault(row["prompt_id"], []).append(row["rendering"])
-    return {prompt: _group_key(keys) for prompt, keys in members.items()}
-
-
-def _group_key(renderings: list[str]) -> str:
-    """Under what a metric of unit ``prompt`` keeps its score for these drawings together."""
-    return "group:" + canonical_hash(sorted(renderings), 32)
