@@ -6,47 +6,18 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
-from sgpbench.cli import main
+from cli_support import Done, Sgpbench, caller
 
 COUNTING = f"{Path(__file__).with_name('counting_model.py')}:open_counting/m"
-
-
-@dataclass(frozen=True)
-class Done:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def run(self) -> dict[str, object]:
-        (document,) = json.loads(self.out)["runs"]
-        return dict(document)
-
-
-Sgpbench = Callable[..., Done]
 
 
 @pytest.fixture
 def sgpbench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Sgpbench:
     monkeypatch.chdir(tmp_path)
-
-    def call(*words: str) -> Done:
-        monkeypatch.setattr(sys, "argv", ["sgpbench", *words])
-        code = 0
-        try:
-            main()
-        except SystemExit as exit_:
-            code = int(exit_.code or 0)
-        captured = capsys.readouterr()
-        return Done(code, captured.out, captured.err)
-
-    return call
+    return caller(monkeypatch, capsys)
 
 
 def run_counting(sgpbench: Sgpbench, *words: str, log: str = "asked.log") -> Done:

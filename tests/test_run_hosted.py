@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cli_support import caller
 from server import Behaviour, serving
 
-from sgpbench.cli import main
 from sgpbench.run.store import RunView
 
 KEY = "sk-canary-5f2b8e"
@@ -36,15 +36,11 @@ def words(url: str, *more: str, limit: int = 12) -> list[str]:
 def call(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[[list[str]], tuple[int, str, str]]:
+    sgpbench = caller(monkeypatch, capsys)
+
     def run(arguments: list[str]) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["sgpbench", *arguments])
-        code = 0
-        try:
-            main()
-        except SystemExit as exit_:
-            code = int(exit_.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
+        done = sgpbench(*arguments)
+        return done.code, done.out, done.err
 
     return run
 

@@ -6,16 +6,15 @@ import contextlib
 import json
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cli_support import Done, Sgpbench, caller
 from server import Behaviour, HttpError, MisbehavingServer, serving
 
-from sgpbench.cli import main
 from sgpbench.cli.arguments import names
 from sgpbench.run.store import RunStore, RunView
 
@@ -37,41 +36,11 @@ def saying(text: str) -> Callable[[str, Mapping[str, object]], dict[str, object]
     return lambda _path, _body: chat(text)
 
 
-@dataclass(frozen=True)
-class Done:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def runs(self) -> list[dict[str, Any]]:
-        return list(json.loads(self.out)["runs"])
-
-    @property
-    def run(self) -> dict[str, Any]:
-        (document,) = self.runs
-        return document
-
-
-Sgpbench = Callable[..., Done]
-
-
 @pytest.fixture
 def sgpbench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Sgpbench:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-nobodys")
-
-    def call(*words: str) -> Done:
-        monkeypatch.setattr(sys, "argv", ["sgpbench", *words])
-        code = 0
-        try:
-            main()
-        except SystemExit as exit_:
-            code = int(exit_.code or 0)
-        captured = capsys.readouterr()
-        return Done(code, captured.out, captured.err)
-
-    return call
+    return caller(monkeypatch, capsys)
 
 
 @dataclass(frozen=True)
