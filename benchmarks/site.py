@@ -124,7 +124,7 @@ def make_results(folder: Path, models: int) -> None:
                 head = RunHead(name, task, "v1", "official", "complete", "", headline.split("[")[0])
                 document = summarise(
                     drawn, [*category_slices(table), distinct_slice(table)], columns, protocol.scoring.invalid,
-                    head=head, resamples=100,
+                    head=head,
                 )  # fmt: skip
                 result = build_result(
                     document,

@@ -84,7 +84,7 @@ def publish(
     samples = samples.rename(columns={"score": name})
     head = RunHead(model, task, "v1", "official", "complete", "runs/a", headline)
     slices = [*category_slices(samples), distinct_slice(samples)]
-    document: dict[str, Json] = summarise(samples, slices, columns, PROTOCOL.scoring.invalid, head=head, resamples=200)
+    document: dict[str, Json] = summarise(samples, slices, columns, PROTOCOL.scoring.invalid, head=head)
     if split_prompts is not None:
         document["status"] = "partial"
     extra = {key: changes.pop(key) for key in ("model_info", "execution") if key in changes}

@@ -56,7 +56,6 @@ def summary(table: pd.DataFrame, head: RunHead | None = None, **options: Any) ->
     prompts = table.drop_duplicates("prompt_id")[["prompt_id", "category", "cluster"]]
     slices = [*category_slices(prompts), distinct_slice(prompts)]
     given = head or RunHead("org/model", "comp", "v1", "official", "complete", "runs/a", "judge")
-    options = {"resamples": 500, **options}
     return summarise(table, slices, COLUMNS, PROTOCOL.scoring.invalid, head=given, **options)
 
 
@@ -85,7 +84,7 @@ def result(table: pd.DataFrame, execution: Execution | None = None, **changes: A
     own = identity(**changes)
     head = RunHead(own.model, own.task, own.protocol, own.split, "complete", "runs/a", "judge")
     return build_result(
-        summary(table, head, resamples=10_000),
+        summary(table, head),
         identity=own,
         split_prompts=table["prompt_id"].nunique(),
         scoring=described,

@@ -26,7 +26,7 @@ TABLE = pd.DataFrame(
 def mean(kept: Kept, protocol: str = "paper") -> tuple[float, int]:
     invalid = load_protocol(protocol).scoring.invalid.model_copy(update={"metrics": {"judge": "omit"}})
     slices = category_slices(TABLE[["prompt_id", "category", "cluster"]])
-    document = summarise(TABLE, slices, [JUDGE], invalid, head=HEAD, kept=kept, resamples=20)
+    document = summarise(TABLE, slices, [JUDGE], invalid, head=HEAD, kept=kept)
     number = document["metrics"][JUDGE.name]  # type: ignore[index,call-overload]
     return number["mean"], number["n"]
 

@@ -31,7 +31,7 @@ def compare(
 ) -> None:
     """Compare two models over the prompts they share: difference, interval, p-value, wins, and prompts needed.
 
-    The p-value is of a paired sign-flip test, and the interval of a bootstrap; both resample clusters of prompts.
+    The p-value is of the hypothesis that their means are equal; it and the interval heed clusters and categories of prompts.
     """
     from sgpbench.results.compare import compare as compare_scores
     from sgpbench.results.compare import load_scores, to_document

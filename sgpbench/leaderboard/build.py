@@ -132,11 +132,13 @@ class _Build:
         found = {}
         for key, members in rankable_entries(entries).items():
             name, first = members[0]
+            scoring = first.result.scoring[name]
             taking_part = [Member(e.path, e.digest, column) for column, e in members if e.digest is not None]
             found[key] = standings_of(
                 taking_part,
                 first.result.identity.task,
-                higher_is_better=first.result.scoring[name].higher_is_better is not False,
+                higher_is_better=scoring.higher_is_better is not False,
+                bounds=(scoring.low, scoring.high),
                 cache=self.cache / "ranks",
             )
         return found

@@ -12,12 +12,12 @@ import numpy as np
 
 from sgpbench.leaderboard.digest import Digest
 from sgpbench.protocol import canonical_hash
-from sgpbench.results.bootstrap import Floats
+from sgpbench.results.intervals import Bounds, Floats
 from sgpbench.results.ranking import Pairwise, Rank, compare_all, ranks_of
 
 __all__ = ["Member", "Standings", "standings_of"]
 
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,15 +45,17 @@ class Standings:
         return self.ranks[self.paths.index(path)] if path in self.paths else None
 
 
-def standings_of(members: Sequence[Member], task: str, *, higher_is_better: bool, cache: Path) -> Standings:
-    """The ranks of results of one column over the prompts they share."""
-    decides = [_VERSION, task, higher_is_better, [[member.digest.key, member.column] for member in members]]
+def standings_of(
+    members: Sequence[Member], task: str, *, higher_is_better: bool, bounds: Bounds, cache: Path
+) -> Standings:
+    """The ranks of results of one column, whose values lie within ``bounds``, over the prompts they share."""
+    decides = [_VERSION, task, higher_is_better, bounds, [[member.digest.key, member.column] for member in members]]
     kept = cache / f"{canonical_hash(decides, 32)}.npz"
     try:
         with np.load(kept, allow_pickle=False) as stored:
             difference, adjusted = stored["difference"], stored["adjusted"]
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):
-        difference, adjusted = _compared(members, task)
+        difference, adjusted = _compared(members, task, bounds)
         kept.parent.mkdir(parents=True, exist_ok=True)
         temporary = kept.with_name(f"{kept.name}.{os.getpid()}.part")
         with temporary.open("wb") as stream:
@@ -64,7 +66,7 @@ def standings_of(members: Sequence[Member], task: str, *, higher_is_better: bool
     return Standings(tuple(member.path for member in members), found, difference, adjusted)
 
 
-def _compared(members: Sequence[Member], task: str) -> tuple[Floats, Floats]:
+def _compared(members: Sequence[Member], task: str, bounds: Bounds) -> tuple[Floats, Floats]:
     import pandas as pd
 
     from sgpbench.results.scores import slices_of
@@ -94,5 +96,7 @@ def _compared(members: Sequence[Member], task: str) -> tuple[Floats, Floats]:
         values,
         np.array([overall.weights[prompt_id] for prompt_id in counted]),
         [traits[prompt_id][1] for prompt_id in counted],
+        strata=[traits[prompt_id][0] for prompt_id in counted],
+        bounds=bounds,
     )
     return pairs.difference, pairs.adjusted

@@ -11,8 +11,8 @@ import numpy as np
 
 from sgpbench.errors import ResultError, UsageError, unknown_name
 from sgpbench.records import Json, Slice
-from sgpbench.results.bootstrap import Floats
 from sgpbench.results.counting import metric_of
+from sgpbench.results.intervals import Floats
 from sgpbench.results.naming import model_folder
 from sgpbench.results.paired import Comparison, compare_paired
 from sgpbench.results.schema import ScoringColumn
@@ -83,8 +83,6 @@ def compare(
     second: Sequence[PromptScores],
     *,
     columns: Sequence[str] = (),
-    resamples: int = 10_000,
-    seed: int = 0,
 ) -> list[ColumnComparison]:
     """Compares two models in every task that both have, in the task's headline columns or those given.
 
@@ -96,7 +94,7 @@ def compare(
     for one, other in _pairs(first, second):
         chosen, why = _chosen_columns(one, other, columns)
         reasons += why
-        compared += [_compare_column(one, other, name, resamples, seed) for name in chosen]
+        compared += [_compare_column(one, other, name) for name in chosen]
     if not compared:
         labels = f"{first[0].label} and {second[0].label}"
         raise UsageError(f"{labels} have nothing to compare. {' '.join(reasons)}".strip())
@@ -153,7 +151,7 @@ def _chosen_columns(one: PromptScores, other: PromptScores, wanted: Sequence[str
     return headline or shared, reasons
 
 
-def _compare_column(one: PromptScores, other: PromptScores, name: str, resamples: int, seed: int) -> ColumnComparison:
+def _compare_column(one: PromptScores, other: PromptScores, name: str) -> ColumnComparison:
     scoring = one.scoring[name]
     left, right = one.prompts.set_index("prompt_id"), other.prompts.set_index("prompt_id")
     common = left.index.intersection(right.index, sort=True)
@@ -162,10 +160,11 @@ def _compare_column(one: PromptScores, other: PromptScores, name: str, resamples
     first = one.values[name][left.index.get_indexer(common)]
     second = other.values[name][right.index.get_indexer(common)]
     clusters = left.loc[common, "cluster"].to_numpy(object)
+    categories = left.loc[common, "category"].to_numpy(object)
     place = {str(prompt_id): index for index, prompt_id in enumerate(common)}
     parts = []
     for part in slices_of(one.task, left.loc[common].reset_index()):
-        found = _compare_slice(part, place, first, second, clusters, scoring, resamples, seed)
+        found = _compare_slice(part, place, first, second, clusters, categories, scoring)
         if found is not None:
             parts.append(found)
     return ColumnComparison(
@@ -185,9 +184,8 @@ def _compare_slice(
     first: Floats,
     second: Floats,
     clusters: np.ndarray[tuple[int, ...], np.dtype[np.object_]],
+    categories: np.ndarray[tuple[int, ...], np.dtype[np.object_]],
     scoring: ScoringColumn,
-    resamples: int,
-    seed: int,
 ) -> SliceComparison | None:
     inside = sorted((place[prompt_id], weight) for prompt_id, weight in part.weights.items() if prompt_id in place)
     indices = np.array([index for index, _ in inside], dtype=np.int64)
@@ -196,9 +194,13 @@ def _compare_slice(
     if not here.any():
         return None
     indices, weights = indices[here], weights[here]
-    bounds = (scoring.low, scoring.high)
     comparison = compare_paired(
-        *(first[indices], second[indices], weights, clusters[indices]), resamples=resamples, seed=seed, bounds=bounds
+        first[indices],
+        second[indices],
+        weights,
+        clusters[indices],
+        strata=categories[indices],
+        bounds=(scoring.low, scoring.high),
     )
     if scoring.higher_is_better is False:
         comparison = replace(comparison, wins=comparison.losses, losses=comparison.wins)
@@ -250,7 +252,6 @@ def _slice_document(part: SliceComparison) -> dict[str, Json]:
         "difference": found.difference,
         "ci95": [found.low, found.high] if math.isfinite(found.low) and math.isfinite(found.high) else None,
         "p_value": found.p_value,
-        "p_bootstrap": found.p_bootstrap,
         "n": found.n,
         "clusters": found.clusters,
         "wins": found.wins,

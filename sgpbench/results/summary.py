@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sgpbench.records import Column, Json, Outcome, Slice
-from sgpbench.results.bootstrap import Floats, Interval, weighted_mean_intervals
 from sgpbench.results.counting import ALL, Counting, Kept, counting_of, metric_of
+from sgpbench.results.intervals import Floats, Interval, weighted_mean_intervals
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from sgpbench.protocol import InvalidRule
 
 __all__ = [
-    "RESAMPLES",
     "Layout",
     "RunHead",
     "counted_scores",
@@ -34,7 +33,6 @@ __all__ = [
     "summarise",
 ]
 
-RESAMPLES = 10_000
 _DIGITS = 8
 
 
@@ -64,14 +62,17 @@ class Layout:
     """(prompts,) sorted."""
     clusters: npt.NDArray[np.int64]
     """(prompts,)."""
+    categories: npt.NDArray[np.int64]
+    """(prompts,); the task fixed how many prompts each has."""
 
     @classmethod
     def of(cls, ordered: pd.DataFrame) -> Layout:
         """The layout of a table of samples that is sorted by prompt id and sample index."""
         ids, first, prompt = np.unique(ordered["prompt_id"].to_numpy(object), return_index=True, return_inverse=True)
         clusters = np.unique(ordered["cluster"].to_numpy(object)[first], return_inverse=True)[1]
+        categories = np.unique(ordered["category"].to_numpy(object)[first], return_inverse=True)[1]
         outcomes = np.array([name if isinstance(name, str) else None for name in ordered["outcome"]], dtype=object)
-        return cls(prompt, outcomes, ids, clusters)
+        return cls(prompt, outcomes, ids, clusters, categories)
 
 
 def summarise(
@@ -84,13 +85,11 @@ def summarise(
     skipped: Mapping[str, str] | None = None,
     applies: Mapping[str, Collection[str]] | None = None,
     kept: Kept = ALL,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
 ) -> dict[str, Json]:
     """The document that ``--json`` prints for one run.
 
     A prompt's value is the mean over its samples that count; a published number is the weighted mean over the prompts of
-    a slice that have a value. Intervals resample clusters (``bootstrap``). Beside each number where failures count 0
+    a slice that have a value. Intervals heed clusters and categories (``intervals``). Beside each number where failures count 0
     stands ``valid_only``, the same over valid drawings alone.
 
     Args:
@@ -104,14 +103,12 @@ def summarise(
         skipped: Metric → why it is missing and what to do.
         applies: Column or metric → the ids of prompts that can have a value; others are never counted as 0.
         kept: Metrics of which not every sample or prompt counts.
-        resamples: Of the bootstrap.
-        seed: Of the bootstrap.
     """
     ordered = in_order(samples)
     layout = Layout.of(ordered)
     countings = [counting_of(column, invalid, kept) for column in columns]
     counted = (counted_scores(ordered, layout, counting, applies or {}) for counting in countings)
-    metrics = numbers(layout, slices, countings, counted, resamples=resamples, seed=seed)
+    metrics = numbers(layout, slices, countings, counted)
     known = [outcome for outcome in layout.outcomes if outcome is not None]
     return {
         "path": head.path,
@@ -201,9 +198,6 @@ def numbers(
     slices: Sequence[Slice],
     countings: Sequence[Counting],
     counted: Iterable[Floats],
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
 ) -> dict[str, Json]:
     """The ``metrics`` of a run document: column → its numbers overall, by category and in variants.
 
@@ -232,8 +226,7 @@ def numbers(
             means[present][:, indices],
             weights,
             layout.clusters[indices],
-            resamples=resamples,
-            seed=seed,
+            strata=layout.categories[indices],
             bounds=bounds,
         )
         for row, interval in zip(present, intervals, strict=True):
