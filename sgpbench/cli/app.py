@@ -11,7 +11,9 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from sgpbench import __version__
+from sgpbench.cli.apps import NamingGroup
 from sgpbench.errors import SgpbenchError
+from sgpbench.terminal import VisibleFormatter, say
 
 __all__ = ["app", "main"]
 
@@ -34,7 +36,7 @@ _COMMANDS = {
 }
 
 
-class _LazyGroup(TyperGroup):
+class _LazyGroup(NamingGroup):
     """Commands whose modules are imported only when they are called: ``--help`` stays fast."""
 
     _called = False
@@ -47,7 +49,7 @@ class _LazyGroup(TyperGroup):
     ) -> tuple[str | None, TyperCommand | TyperGroup | None, list[str]]:
         self._called = True
         try:
-            return super().resolve_command(ctx, args)  # type: ignore[return-value]
+            return super().resolve_command(ctx, args)
         finally:
             self._called = False
 
@@ -65,13 +67,16 @@ class _LazyGroup(TyperGroup):
 
 
 app = typer.Typer(
-    cls=_LazyGroup, no_args_is_help=True, add_completion=False, context_settings={"help_option_names": ["-h", "--help"]}
+    cls=_LazyGroup,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        print(f"sgpbench {__version__}")
+        say(f"sgpbench {__version__}")
         raise typer.Exit
 
 
@@ -81,11 +86,9 @@ def _options(
     _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
 ) -> None:
     """How well do language models draw by writing programs? Runs SGP-GenBench (text to SVG) against any model."""
-    logging.basicConfig(
-        level=logging.INFO if verbose else logging.ERROR,
-        format="%(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(VisibleFormatter("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, handlers=[handler])
 
 
 def main() -> None:
@@ -93,7 +96,7 @@ def main() -> None:
     try:
         app()
     except SgpbenchError as error:
-        print(f"sgpbench: {error}", file=sys.stderr)
+        say(f"sgpbench: {error}", err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()
@@ -102,5 +105,5 @@ def main() -> None:
         sys.exit(130)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        print(f"sgpbench: {where}{error.strerror or error}.", file=sys.stderr)
+        say(f"sgpbench: {where}{error.strerror or error}.", err=True)
         sys.exit(1)

@@ -7,9 +7,12 @@ from typing import Annotated
 
 import typer
 
+from sgpbench.cli.apps import command_app
+from sgpbench.terminal import say, say_json
+
 __all__ = ["app"]
 
-app = typer.Typer()
+app = command_app()
 
 
 @app.command()
@@ -28,9 +31,7 @@ def export(
     with writing_to(out):
         paths = export_run(run, out, address=evidence_url)
     if json:
-        import json as json_module
-
-        print(json_module.dumps({"result": str(paths[0]), "evidence": str(paths[1])}))
+        say_json({"result": str(paths[0]), "evidence": str(paths[1])})
         return
     for path in paths:
-        print(f"{path}  ({path.stat().st_size / 1000:,.0f} kB)")
+        say(f"{path}  ({path.stat().st_size / 1000:,.0f} kB)")

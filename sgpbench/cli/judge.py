@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sgpbench.cli.apps import group_app
+from sgpbench.terminal import say, say_json
+
 if TYPE_CHECKING:
     from sgpbench.metrics.calibration_run import Calibration
     from sgpbench.metrics.interface import MetricContext
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, add_completion=False)
+app = group_app("Calibrate a judge before paying it.")
 
 
 @app.callback()
@@ -46,7 +49,6 @@ def check(
     Leaves with 0 if the judge meets every criterion, with 1 if not, with 3 if it did not answer.
     """
     import asyncio
-    import sys
     import tempfile
 
     from sgpbench.cli.arguments import pairs, parse_connections
@@ -75,7 +77,7 @@ def check(
         open_caller=lambda _: caller,
         data=DataStore(data_dirs(data_dir)),
     )
-    print(f"Asking {judge} about 45 drawings.", file=sys.stderr)
+    say(f"Asking {judge} about 45 drawings.", err=True)
     try:
         with tempfile.TemporaryDirectory() as scratch:
             folder = out or Path(scratch)
@@ -84,7 +86,10 @@ def check(
     finally:
         limiters.close()
     unanswered = caller.stats.gave_up > 0
-    print(_document(found, protocol=rules.name, complete=not unanswered) if json else _page(found, rules, unanswered))
+    if json:
+        say_json(_document(found, protocol=rules.name, complete=not unanswered), indent=2)
+    else:
+        say(_page(found, rules, unanswered))
     raise typer.Exit(3 if unanswered else 0 if found.passed else 1)
 
 
@@ -100,9 +105,7 @@ async def _calibrate(context: MetricContext, caller: Caller, rules: Protocol, fo
         await caller.aclose()
 
 
-def _document(found: Calibration, *, protocol: str, complete: bool) -> str:
-    import json
-
+def _document(found: Calibration, *, protocol: str, complete: bool) -> dict[str, object]:
     from sgpbench.metrics.calibration import cases, ranking
 
     drawings = [
@@ -116,7 +119,7 @@ def _document(found: Calibration, *, protocol: str, complete: bool) -> str:
         }
         for case in cases()
     ]
-    document = {
+    return {
         "judge": found.judge,
         "protocol": protocol,
         "status": "complete" if complete else "incomplete",
@@ -133,7 +136,6 @@ def _document(found: Calibration, *, protocol: str, complete: bool) -> str:
         },
         "identity": found.identity,
     }
-    return json.dumps(document, indent=2, ensure_ascii=False)
 
 
 def _page(found: Calibration, rules: Protocol, unanswered: bool) -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from sgpbench.cli.apps import group_app
+from sgpbench.terminal import say, say_json
+
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True)
+app = group_app("Build or serve the leaderboard.")
 
 _Results = Annotated[Path, typer.Option(help="The folder of published results.")]
 _Out = Annotated[Path, typer.Option(help="The folder of the site.")]
@@ -41,10 +43,8 @@ def build(
     with writing_to(out):
         report = build_site(results, out, options)
     for warning in report.warnings:
-        print(f"sgpbench: {warning}", file=sys.stderr)
+        say(f"sgpbench: {warning}", err=True)
     if json:
-        import json as json_module
-
         document = {
             "folder": str(report.folder),
             "results": report.results,
@@ -56,9 +56,9 @@ def build(
             "seconds": {step: round(seconds, 3) for step, seconds in report.seconds.items()},
             "warnings": list(report.warnings),
         }
-        print(json_module.dumps(document, ensure_ascii=False))
+        say_json(document)
         return
-    print(
+    say(
         f"{report.folder / 'index.html'}: {report.results} results, {report.pages} pages, {report.files} files, "
         f"{report.bytes / 1e6:,.1f} MB in {sum(report.seconds.values()):.1f} s "
         f"({report.changed} files changed, {report.rendered} drawings rendered)"

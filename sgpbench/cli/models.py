@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sgpbench.cli.apps import group_app
+from sgpbench.terminal import say, say_json
+
 if TYPE_CHECKING:
     from sgpbench.models.catalog import CatalogEntry
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, help="List and show models.")
+app = group_app("List and show models.")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
 _WIDTH = 80
@@ -28,19 +31,17 @@ def list_models(
 
     entries = [entry for entry in known_models() if entry.sees or not sees]
     if json:
-        import json as json_module
-
         documents = [entry.model_dump(mode="json", exclude_none=True) for entry in entries]
-        print(json_module.dumps({"models": documents, "adapters": adapter_names()}, ensure_ascii=False))
+        say_json({"models": documents, "adapters": adapter_names()})
         return
-    print(f"{'model':<34}{'adapter':<11}{'size':>7}  {'weights':<8}{'sees':<6}$/M in, out")
+    say(f"{'model':<34}{'adapter':<11}{'size':>7}  {'weights':<8}{'sees':<6}$/M in, out")
     for entry in entries:
         size = f"{entry.parameters_b:g}B" if entry.parameters_b else "-"
         price = f"{entry.price.input:g}, {entry.price.output:g}" if entry.price else "-"
         seeing = "yes" if entry.sees else "-"
-        print(f"{entry.name:<34}{entry.adapter:<11}{size:>7}  {entry.weights or '-':<8}{seeing:<6}{price}")
+        say(f"{entry.name:<34}{entry.adapter:<11}{size:>7}  {entry.weights or '-':<8}{seeing:<6}{price}")
     listed = ", ".join(adapter_names())
-    print(f"\n- is not known. Any other model: adapter/model-id, with an adapter of\n{listed}.")
+    say(f"\n- is not known. Any other model: adapter/model-id, with an adapter of\n{listed}.")
 
 
 @app.command("show")
@@ -53,14 +54,14 @@ def show_model(name: Annotated[str, typer.Argument(help="A name of the catalog."
     if entry is None:
         raise unknown_name("model", name, [known.name for known in known_models()], listing="sgpbench models list")
     if json:
-        print(entry.model_dump_json(exclude_none=True))
+        say_json(entry.model_dump(mode="json", exclude_none=True))
         return
-    print(f"{entry.name}  {entry.title}")
+    say(f"{entry.name}  {entry.title}")
     for label, value in _facts(entry):
         lines = textwrap.wrap(value, _WIDTH - 16, break_on_hyphens=False) or [""]
-        print(f"  {label:<13} {lines[0]}")
+        say(f"  {label:<13} {lines[0]}")
         for line in lines[1:]:
-            print(f"{'':<16}{line}")
+            say(f"{'':<16}{line}")
 
 
 def _facts(entry: CatalogEntry) -> list[tuple[str, str]]:

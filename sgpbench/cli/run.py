@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sgpbench.cli.apps import command_app
+
 if TYPE_CHECKING:
     from sgpbench.run.options import RunOptions
 
 __all__ = ["app"]
 
-app = typer.Typer()
+app = command_app()
 
 
 @app.command()
@@ -114,4 +116,5 @@ def _run(models: list[str], tasks: list[str], options: RunOptions, *, as_json: b
         print_estimates(estimate_runs(planned, options), as_json=as_json)
         return
     finished, interrupted = asyncio.run(execute(planned, options, spent=spent_before(planned, options)))
-    raise typer.Exit(print_runs(finished, as_json=as_json, interrupted=interrupted))
+    chosen = {run.folder: len(run.plan.chosen) for run in planned}
+    raise typer.Exit(print_runs(finished, as_json=as_json, interrupted=interrupted, chosen=chosen))

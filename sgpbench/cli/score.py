@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
+from sgpbench.cli.apps import command_app
+
 __all__ = ["app"]
 
-app = typer.Typer()
+app = command_app()
 
 
 @app.command()
