@@ -15,7 +15,7 @@ from sgpbench.cli.apps import NamingGroup
 from sgpbench.errors import SgpbenchError
 from sgpbench.terminal import VisibleFormatter, say
 
-__all__ = ["app", "main"]
+__all__ = ["app", "command_names", "main"]
 
 # Name → (module that holds ``command`` or ``app``, line for --help). Modules are imported when their command is called.
 _COMMANDS = {
@@ -36,13 +36,18 @@ _COMMANDS = {
 }
 
 
+def command_names() -> list[str]:
+    """The commands, in the order of ``--help``."""
+    return list(_COMMANDS)
+
+
 class _LazyGroup(NamingGroup):
     """Commands whose modules are imported only when they are called: ``--help`` stays fast."""
 
     _called = False
 
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
-        return list(_COMMANDS)
+        return command_names()
 
     def resolve_command(  # type: ignore[override]
         self, ctx: typer.Context, args: list[str]

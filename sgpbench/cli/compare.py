@@ -25,11 +25,12 @@ app = command_app()
 def compare(
     a: Annotated[str, typer.Argument(metavar="A", help="A model, a result file, or a run's directory.")],
     b: Annotated[str, typer.Argument(metavar="B", help="The other one.")],
-    task: Annotated[str | None, typer.Option(help="Compare on this task only.")] = None,
+    task: Annotated[str | None, typer.Option(metavar="NAME", help="Compare on this task only.")] = None,
     column: Annotated[
-        list[str] | None, typer.Option(help="Compare in this column; may be given again.  [default: the headline]")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Compare in this column; may be given again.  [default: the headline]"),
     ] = None,
-    results: Annotated[Path, typer.Option(help="Where the results of models are.")] = Path("results"),
+    results: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the results of models are.")] = Path("results"),
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")] = False,
 ) -> None:
     """Compare two models over the prompts they share: difference, interval, p-value, wins, and prompts needed.

@@ -22,14 +22,17 @@ __all__ = ["app"]
 app = group_app("List, fetch and verify data sets.")
 
 DataDir = Annotated[
-    Path | None, typer.Option(help="Where files are looked for first, and fetched to. [default: the user's cache]")
+    Path | None,
+    typer.Option(
+        metavar="FOLDER", help="Where files are looked for first, and fetched to. [default: the user's cache]"
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
 
 
 @app.command("list")
 def list_data(
-    name: Annotated[str | None, typer.Argument(help="A data set, to see its files.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="A data set, to see its files.")] = None,
     data_dir: DataDir = None,
     addresses: Annotated[
         bool, typer.Option("--addresses", help="Print address and destination of every missing file, tab-separated.")
@@ -60,12 +63,14 @@ def list_data(
 
 @app.command("fetch")
 def fetch_data(
-    names: Annotated[list[str] | None, typer.Argument(help="Data sets; all of them if none is named.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME", help="Data sets; all of them if none is named.")
+    ] = None,
     data_dir: DataDir = None,
     accept_licence: Annotated[
         bool, typer.Option("--accept-licence", help="Accept non-commercial licences without being asked.")
     ] = False,
-    connections: Annotated[int, typer.Option(min=1, max=64, help="Files fetched side by side.")] = 8,
+    connections: Annotated[int, typer.Option(metavar="N", min=1, max=64, help="Files fetched side by side.")] = 8,
     json: AsJson = False,
 ) -> None:
     """Fetch what is missing. Run it again to continue where it was cut; what is here is not fetched again."""
@@ -104,7 +109,9 @@ def fetch_data(
 
 @app.command("verify")
 def verify_data(
-    name: Annotated[str | None, typer.Argument(help="A data set; every one that is here if none is named.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="A data set; every one that is here if none is named.")
+    ] = None,
     data_dir: DataDir = None,
     json: AsJson = False,
 ) -> None:

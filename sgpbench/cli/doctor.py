@@ -20,7 +20,9 @@ app = command_app()
 
 @app.command()
 def doctor(
-    data_dir: Annotated[Path | None, typer.Option(help="Where data sets are looked for first.")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where data sets are looked for first.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")] = False,
 ) -> None:
     """Say what works on this machine (renderer, keys, data, weights, GPU) and what to do about the rest."""

@@ -17,10 +17,10 @@ app = command_app()
 
 @app.command()
 def export(
-    run: Annotated[Path, typer.Argument(help="A run's directory.")],
-    out: Annotated[Path, typer.Option(help="The folder of results.")] = Path("results"),
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's directory.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="The folder of results.")] = Path("results"),
     evidence_url: Annotated[
-        str | None, typer.Option(help="Where evidence too large for git (5 MB) can be had.")
+        str | None, typer.Option(metavar="URL", help="Where evidence too large for git (5 MB) can be had.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")] = False,
 ) -> None:

@@ -30,18 +30,28 @@ def _group() -> None:
 
 @app.command()
 def check(
-    judge: Annotated[str, typer.Option(help="A catalog name or adapter/model-id of a model that sees.")],
-    judge_arg: Annotated[list[str] | None, typer.Option(help="key=value for the judge's adapter.")] = None,
-    judge_repeats: Annotated[int, typer.Option(min=1, help="How often each drawing is judged.")] = 1,
-    protocol: Annotated[str, typer.Option(help="Whose rubrics and reading: v1, paper, or a TOML file.")] = "v1",
-    max_connections: Annotated[str | None, typer.Option(help="Requests in flight: N, or LO-HI.")] = None,
-    budget: Annotated[float | None, typer.Option(min=0, help="US dollars that this may cost.")] = None,
+    judge: Annotated[
+        str, typer.Option(metavar="MODEL", help="A catalog name or adapter/model-id of a model that sees.")
+    ],
+    judge_arg: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="key=value for the judge's adapter.")
+    ] = None,
+    judge_repeats: Annotated[int, typer.Option(metavar="N", min=1, help="How often each drawing is judged.")] = 1,
+    protocol: Annotated[
+        str, typer.Option(metavar="NAME", help="Whose rubrics and reading: v1, paper, or a TOML file.")
+    ] = "v1",
+    max_connections: Annotated[
+        str | None, typer.Option(metavar="N|LO-HI", help="Requests in flight: N, or LO-HI.")
+    ] = None,
+    budget: Annotated[float | None, typer.Option(metavar="USD", min=0, help="US dollars that this may cost.")] = None,
     patience: Annotated[
-        float, typer.Option(min=0, help="Seconds a request may keep failing before it is left.")
+        float, typer.Option(metavar="SECONDS", min=0, help="Seconds a request may keep failing before it is left.")
     ] = 120.0,
-    seed: Annotated[int, typer.Option(help="Seed of the requests, where the judge takes one.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="Keep the drawings in this folder.")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Where data sets are looked for first.")] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the requests, where the judge takes one.")] = 0,
+    out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Keep the drawings in this folder.")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where data sets are looked for first.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")] = False,
 ) -> None:
     """See how a judge ranks 45 drawings whose right order is known (90 requests a repeat).

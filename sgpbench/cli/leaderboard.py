@@ -14,9 +14,9 @@ __all__ = ["app"]
 
 app = group_app("Build or serve the leaderboard.")
 
-_Results = Annotated[Path, typer.Option(help="The folder of published results.")]
-_Out = Annotated[Path, typer.Option(help="The folder of the site.")]
-_Data = Annotated[Path | None, typer.Option(help="Where the data sets are, for captions.")]
+_Results = Annotated[Path, typer.Option(metavar="FOLDER", help="The folder of published results.")]
+_Out = Annotated[Path, typer.Option(metavar="FOLDER", help="The folder of the site.")]
+_Data = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where the data sets are, for captions.")]
 
 
 @app.command()
@@ -24,10 +24,11 @@ def build(
     results: _Results = Path("results"),
     out: _Out = Path("site"),
     data_dir: _Data = None,
-    gallery_prompts: Annotated[int, typer.Option(min=1, help="Prompts per task in the gallery.")] = 200,
+    gallery_prompts: Annotated[int, typer.Option(metavar="N", min=1, help="Prompts per task in the gallery.")] = 200,
     programs: Annotated[bool, typer.Option(help="Have the programs' text in the gallery.")] = True,
     address: Annotated[
-        str | None, typer.Option(help="Where the site will be served (https), for feed and social cards.")
+        str | None,
+        typer.Option(metavar="URL", help="Where the site will be served (https), for feed and social cards."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")] = False,
 ) -> None:
@@ -68,7 +69,7 @@ def build(
 @app.command()
 def serve(
     out: _Out = Path("site"),
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free port.")] = 8000,
+    port: Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="0 takes any free port.")] = 8000,
 ) -> None:
     """Serve a built site on this machine, for a look."""
     from sgpbench.leaderboard.serve import serve_site

@@ -42,8 +42,11 @@ def list_metrics(json: AsJson = False) -> None:
 
 @app.command("show")
 def show_metric(
-    name: Annotated[str, typer.Argument(help="A metric, with its argument if any: clip, clip[fast], vqa[blip-base].")],
-    protocol: Annotated[str, typer.Option(help="Decides columns and versions.")] = "v1",
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="A metric, with its argument if any: clip, clip[fast], vqa[blip-base]."),
+    ],
+    protocol: Annotated[str, typer.Option(metavar="NAME", help="Decides columns and versions.")] = "v1",
     json: AsJson = False,
 ) -> None:
     """One metric: what it measures, its columns, its weights, and whether it can be computed here."""
@@ -68,7 +71,10 @@ def show_metric(
 
 @app.command("fetch")
 def fetch(
-    names: Annotated[list[str], typer.Argument(help="Metrics whose weights are wanted: clip, 'clip[fast]', dino ...")],
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME", help="Metrics whose weights are wanted: clip, 'clip[fast]', dino ..."),
+    ],
 ) -> None:
     """Fetch the weights of metrics from the Hugging Face hub, at the pinned revisions, into its cache."""
     from sgpbench.metrics.availability import fetch_weights

@@ -45,7 +45,9 @@ def list_models(
 
 
 @app.command("show")
-def show_model(name: Annotated[str, typer.Argument(help="A name of the catalog.")], json: AsJson = False) -> None:
+def show_model(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name of the catalog.")], json: AsJson = False
+) -> None:
     """Everything the catalog knows of one model."""
     from sgpbench.errors import unknown_name
     from sgpbench.models.registry import find_entry, known_models

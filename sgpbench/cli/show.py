@@ -20,10 +20,14 @@ app = command_app()
 
 @app.command()
 def show(
-    run: Annotated[Path, typer.Argument(help="A run's directory.")],
-    prompt: Annotated[str | None, typer.Argument(help="A prompt's id; without it, a contact sheet is written.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Where to write the contact sheet.  [default: in the run]")] = None,
-    count: Annotated[int, typer.Option(min=1, help="Drawings on the contact sheet.")] = 40,
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's directory.")],
+    prompt: Annotated[
+        str | None, typer.Argument(metavar="PROMPT", help="A prompt's id; without it, a contact sheet is written.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to write the contact sheet.  [default: in the run]")
+    ] = None,
+    count: Annotated[int, typer.Option(metavar="N", min=1, help="Drawings on the contact sheet.")] = 40,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")] = False,
 ) -> None:
     """Show one prompt's program, outcome and scores; or write a contact sheet of the run as a PNG."""

@@ -44,10 +44,14 @@ def list_tasks(json: AsJson = False) -> None:
 
 @app.command("show")
 def show_task(
-    name: Annotated[str, typer.Argument(help="A task's name, or the path of a task's folder.")],
-    split: Annotated[str | None, typer.Option(help="Which prompts to count. [default: the ranked split]")] = None,
-    seed: Annotated[int, typer.Option(help="For generated splits.")] = 0,
-    data_dir: Annotated[Path | None, typer.Option(help="Where data sets are looked for first.")] = None,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A task's name, or the path of a task's folder.")],
+    split: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Which prompts to count. [default: the ranked split]")
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="For generated splits.")] = 0,
+    data_dir: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where data sets are looked for first.")
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """What a task is made of: prompts by category, clusters, metrics, and which data is here."""

@@ -21,7 +21,9 @@ app = command_app()
 @app.command()
 def validate(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Results, or folders of them.")],
-    data_dir: Annotated[Path | None, typer.Option(help="Where data sets are looked for first.")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where data sets are looked for first.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")] = False,
 ) -> None:
     """Check results: schema, name, hashes, and that the evidence gives the published numbers.
