@@ -141,8 +141,16 @@ def test_three_judges_are_three_columns(capsys: pytest.CaptureFixture[str]) -> N
     judges = ["judge[gpt-5.4-mini]", "judge[red]", "judge[/]"]
     number = {"mean": 0.5, "ci95": [0.4, 0.6], "n": 3}
     document = {
-        **{"model": "m", "task": "comp", "protocol": "v1", "split": "official", "status": "complete", "path": "p"},
-        **{"prompts": 3, "outcomes": {"ok": 3}, "skipped": {}, "usage": {}},
+        "model": "m",
+        "task": "comp",
+        "protocol": "v1",
+        "split": "official",
+        "status": "complete",
+        "path": "p",
+        "prompts": 3,
+        "outcomes": {"ok": 3},
+        "skipped": {},
+        "usage": {},
         "metrics": dict.fromkeys(judges, number),
         "unfinished": {},
     }

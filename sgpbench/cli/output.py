@@ -69,9 +69,9 @@ def print_runs(
         if one.error is not None:
             say(f"sgpbench: {one.identity.model} on {one.identity.task}: {one.error}", err=True)
     if not as_json:
-        for document in documents:
-            if document["path"] in broken and document["outcomes"]:
-                say(f"All that had arrived is stored in {document['path']}.", err=True)
+        for path in (document["path"] for document in documents if document["path"] in broken):
+            if kept := _kept(Path(path)):
+                say(f"{kept} With the cause mended, the same command goes on from there.", err=True)
         documents = [document for document in documents if document["path"] not in broken]
     code = print_documents(
         documents, as_json=as_json, ended_early=[str(one.folder) for one in finished if one.error is not None]
@@ -81,6 +81,21 @@ def print_runs(
         return 130
     codes = [one.error.exit_code for one in finished if one.error is not None]
     return min(codes) if codes else code
+
+
+def _kept(folder: Path) -> str:
+    """What of a run's answers is stored, as a sentence; empty where there is none."""
+    from sgpbench.run.status import run_status
+    from sgpbench.run.store import RunView
+
+    view = RunView(folder)
+    try:
+        status = run_status(view)
+    finally:
+        view.close()
+    wanted = status.prompts * status.samples
+    answered = wanted - status.pending_completions
+    return f"{answered:,} of {wanted:,} answers are stored in {folder}." if answered else ""
 
 
 def print_documents(documents: Sequence[_Document], *, as_json: bool, ended_early: Collection[str] = ()) -> int:
@@ -96,7 +111,8 @@ def print_documents(documents: Sequence[_Document], *, as_json: bool, ended_earl
     for document in documents:
         groups.setdefault((document["task"], document["protocol"], document["split"]), []).append(document)
     for (task, protocol, split), members in groups.items():
-        _print_table(out, f"{task} · {protocol} · {split}", members)
+        if scored := [document for document in members if document["metrics"]]:
+            _print_table(out, f"{task} · {protocol} · {split}", scored)
         _print_remarks(out, members, ended_early)
     return 3 if incomplete else 0
 
@@ -188,10 +204,7 @@ def _print_remarks(out: Console, documents: Sequence[_Document], ended_early: Co
         if (chosen := document.get("chosen", document["prompts"])) < document["prompts"]:
             remark(f"  over all {document['prompts']:,} prompts of this run; this command chose {chosen:,} of them")
         if pending := document.get("pending"):
-            waiting = [f"{count} {kind}" for kind, count in pending.items() if isinstance(count, int) and count]
-            waiting += [f"{count} scores of {name}" for name, count in pending["scores"].items()]
-            waiting += [f"{count} {outcome}" for outcome, count in pending["failures"].items()]
-            remark(f"  incomplete: {', '.join(waiting)}", "yellow")
+            remark(f"  still to come: {', '.join(_waiting(pending))}", "yellow")
             for outcome, message in pending["last_failures"].items():
                 remark(f"  the last {outcome}: {one_line(message)}")
             if document["path"] not in ended_early:
@@ -199,11 +212,22 @@ def _print_remarks(out: Console, documents: Sequence[_Document], ended_early: Co
         if cost := cost_in_words(document["usage"]):
             remark(f"  {cost}")
         remark(f"  {document['path']}")
-    skipped = {name: reason for document in documents for name, reason in document["skipped"].items()}
+    # Where there is no number at all, why single ones are missing says nothing.
+    skipped = {
+        name: reason for document in documents if document["metrics"] for name, reason in document["skipped"].items()
+    }
     scored = {name for document in documents for name in document["metrics"]}
     for name, reason in skipped.items():
         if not name.startswith("structure.") and name.split(".")[0] not in scored:
             remark(f"{name}: {reason}", "yellow")
+
+
+def _waiting(pending: _Document) -> list[str]:
+    """What a run still lacks, in words: ``1 completion``, ``3 scores of judge[gpt-5-mini]``, ``2 api_error``."""
+    counted = [(pending["completions"], "completion"), (pending["renderings"], "rendering")]
+    words = [f"{count:,} {kind}{'' if count == 1 else 's'}" for count, kind in counted if count]
+    words += [f"{count:,} score{'' if count == 1 else 's'} of {name}" for name, count in pending["scores"].items()]
+    return words + [f"{count:,} {outcome}" for outcome, count in pending["failures"].items()]
 
 
 def cost_in_words(usage: Mapping[str, float | None]) -> str:
