@@ -8,10 +8,11 @@ import sys
 from typing import Annotated
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from sgpbench import __version__
 from sgpbench.cli.apps import NamingGroup
+from sgpbench.cli.completion import completes_at_first_tab
 from sgpbench.errors import SgpbenchError
 from sgpbench.terminal import VisibleFormatter, say
 
@@ -45,6 +46,13 @@ class _LazyGroup(NamingGroup):
     """Commands whose modules are imported only when they are called: ``--help`` stays fast."""
 
     _called = False
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        """What is left of ``args`` for a command."""
+        for parameter in self.params:
+            if isinstance(parameter, TyperOption) and parameter.name == "install_completion":
+                completes_at_first_tab(parameter)
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
         return command_names()
