@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,6 +20,7 @@ app = group_app("List and show models.")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
 _WIDTH = 80
+_LABEL = 16
 
 
 @app.command("list")
@@ -42,28 +44,49 @@ def list_models(
         say(f"{entry.name:<34}{entry.adapter:<11}{size:>7}  {entry.weights or '-':<8}{seeing:<6}{price}")
     listed = ", ".join(adapter_names())
     say(f"\n- is not known. Any other model: adapter/model-id, with an adapter of\n{listed}.")
+    say("Facts and arguments of one: sgpbench models show NAME")
 
 
 @app.command("show")
 def show_model(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A name of the catalog.")], json: AsJson = False
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name of the catalog, or adapter/model-id.")],
+    json: AsJson = False,
 ) -> None:
-    """Everything the catalog knows of one model."""
-    from sgpbench.errors import unknown_name
-    from sgpbench.models.registry import find_entry, known_models
+    """Everything the catalog knows of one model, and the arguments that it takes as --model-arg."""
+    from sgpbench.models.registry import COMMON_ARGUMENTS, adapter_arguments, find_entry, resolve
 
     entry = find_entry(name)
-    if entry is None:
-        raise unknown_name("model", name, [known.name for known in known_models()], listing="sgpbench models list")
+    spec = resolve(name)
+    own = adapter_arguments(name)
     if json:
-        say_json(entry.model_dump(mode="json", exclude_none=True))
+        facts = (
+            entry.model_dump(mode="json", exclude_none=True)
+            if entry
+            else {"adapter": spec.adapter, "id": spec.model_id}
+        )
+        say_json({**facts, "arguments": {**(own or {}), **COMMON_ARGUMENTS}})
         return
-    say(f"{entry.name}  {entry.title}")
-    for label, value in _facts(entry):
-        lines = textwrap.wrap(value, _WIDTH - 16, break_on_hyphens=False) or [""]
-        say(f"  {label:<13} {lines[0]}")
+    if entry:
+        say(f"{entry.name}  {entry.title}")
+        _print_pairs(_facts(entry))
+    else:
+        say(f"{name}  not in the catalog; asked as {spec.model_id} of the adapter {spec.adapter}")
+    say("\nArguments (--model-arg KEY=VALUE)")
+    if own is None:
+        say("  The adapter does not say which ones it takes beside these.")
+    _print_pairs([*(own or {}).items(), *COMMON_ARGUMENTS.items()])
+
+
+def _print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
+    """``label  words``, wrapped; a long label has a line of its own."""
+    for label, value in pairs:
+        lines = textwrap.wrap(value, _WIDTH - _LABEL - 3, break_on_hyphens=False) or [""]
+        if len(label) > _LABEL:
+            say(f"  {label}")
+            label = ""
+        say(f"  {label:<{_LABEL}} {lines[0]}")
         for line in lines[1:]:
-            say(f"{'':<16}{line}")
+            say(f"{'':<{_LABEL + 3}}{line}")
 
 
 def _facts(entry: CatalogEntry) -> list[tuple[str, str]]:
