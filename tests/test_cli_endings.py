@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -92,3 +94,18 @@ def test_a_cost_holds_what_judging_cost() -> None:
     progress = RunProgress("m × comp", 1)
     progress.judged(Completion("4", FinishReason.STOP, Usage(10, 1), 0.1, 0.5, "judge"))
     assert (progress.cost_usd, progress.priced) == (0.5, True)
+
+
+def test_what_only_the_end_needs_is_not_loaded_before_anything_is_asked(tmp_path: Path) -> None:
+    code = """
+import sys
+sys.argv = ["sgpbench", "run", "--model", "baseline/procedural", "--task", "shapes", "--limit", "1", "--dry-run"]
+from sgpbench.cli import main
+try:
+    main()
+except SystemExit:
+    pass
+print("loaded:", *sorted({"pandas", "scipy", "pyarrow"} & sys.modules.keys()))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.splitlines()[-1] == "loaded:"

@@ -117,6 +117,7 @@ def _prompt_ids(path: Path | None) -> tuple[str, ...] | None:
 
 def _run(models: list[str], tasks: list[str], options: RunOptions, *, as_json: bool) -> None:
     import asyncio
+    import threading
 
     from sgpbench.cli.output import print_estimates, print_runs
     from sgpbench.errors import UsageError
@@ -131,6 +132,15 @@ def _run(models: list[str], tasks: list[str], options: RunOptions, *, as_json: b
     if options.dry_run:
         print_estimates(estimate_runs(planned, options), as_json=as_json)
         return
+    threading.Thread(target=_load_what_the_end_needs, daemon=True).start()
     finished, interrupted = asyncio.run(execute(planned, options, spent=spent_before(planned, options)))
     chosen = {run.folder: len(run.plan.chosen) for run in planned}
     raise typer.Exit(print_runs(finished, as_json=as_json, interrupted=interrupted, chosen=chosen))
+
+
+def _load_what_the_end_needs() -> None:
+    """Loads the libraries of tables and statistics while the model is asked, so that nobody waits for them after it."""
+    import importlib
+
+    for module in ("sgpbench.results.from_run", "scipy.optimize", "rich.table"):
+        importlib.import_module(module)
