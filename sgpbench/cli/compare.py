@@ -68,7 +68,8 @@ def _print(out: Console, one: ColumnComparison) -> None:
     out.print(styled(_verdict(one)))
     out.print(
         styled(
-            "p is not corrected for the number of rows; W/T/L: prompts where A wins, ties, loses;\n"
+            "p is not corrected for the number of rows;\n"
+            "W/T/L: prompts where A wins, ties, loses;\n"
             "needed: prompts that would show the difference with a power of 0.8",
             "dim",
         )

@@ -60,7 +60,8 @@ def build(
         say_json(document)
         return
     say(
-        f"{report.folder / 'index.html'}: {report.results} results, {report.pages} pages, {report.files} files, "
+        f"{report.folder / 'index.html'}: {report.results} result{'' if report.results == 1 else 's'}, "
+        f"{report.pages} pages, {report.files} files, "
         f"{report.bytes / 1e6:,.1f} MB in {sum(report.seconds.values()):.1f} s "
         f"({report.changed} files changed, {report.rendered} drawings rendered)"
     )

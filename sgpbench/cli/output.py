@@ -204,7 +204,7 @@ def _print_remarks(out: Console, documents: Sequence[_Document], ended_early: Co
         if (chosen := document.get("chosen", document["prompts"])) < document["prompts"]:
             remark(f"  over all {document['prompts']:,} prompts of this run; this command chose {chosen:,} of them")
         if pending := document.get("pending"):
-            remark(f"  still to come: {', '.join(_waiting(pending))}", "yellow")
+            remark(f"  still to come: {', '.join(_still_to_come(pending))}", "yellow")
             for outcome, message in pending["last_failures"].items():
                 remark(f"  the last {outcome}: {one_line(message)}")
             if document["path"] not in ended_early:
@@ -222,7 +222,7 @@ def _print_remarks(out: Console, documents: Sequence[_Document], ended_early: Co
             remark(f"{name}: {reason}", "yellow")
 
 
-def _waiting(pending: _Document) -> list[str]:
+def _still_to_come(pending: _Document) -> list[str]:
     """What a run still lacks, in words: ``1 completion``, ``3 scores of judge[gpt-5-mini]``, ``2 api_error``."""
     counted = [(pending["completions"], "completion"), (pending["renderings"], "rendering")]
     words = [f"{count:,} {kind}{'' if count == 1 else 's'}" for count, kind in counted if count]
@@ -248,7 +248,7 @@ def print_estimates(estimates: Sequence[RunEstimate], *, as_json: bool) -> None:
     total = 0.0
     known = True
     for one in estimates:
-        say(f"{one_line(one.label)}: {one.prompts} prompts × {one.samples} sample(s)")
+        say(f"{one_line(one.label)}: {one.prompts} prompts × {one.samples} sample{'' if one.samples == 1 else 's'}")
         say(f"  {one.requests:,} requests still to make, about {one.input_tokens:,} tokens in")
         say(f"  and {one.output_tokens:,} out ({one.basis})")
         costs = [one.cost_usd, one.judge_cost_usd]

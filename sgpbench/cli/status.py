@@ -36,7 +36,9 @@ def status(
     finally:
         view.close()
     say(f"{identity.model} on {identity.task} ({identity.split}), protocol {identity.protocol}: {now.status}")
-    say(f"  prompts     {now.prompts} of {now.split_prompts}, {now.samples} sample(s) each")
+    say(
+        f"  prompts     {now.prompts} of {now.split_prompts}, {now.samples} sample{'' if now.samples == 1 else 's'} each"
+    )
     say(
         f"  completions {now.prompts * now.samples - now.pending_completions} stored, {now.pending_completions} pending"
     )
