@@ -180,7 +180,7 @@ def _specs(names: Sequence[str], families: Sequence[str]) -> tuple[EncoderSpec, 
     for name in names:
         if name not in usable:
             raise UsageError(f"'{name}' is no encoder for this.", remedy=f"There are {', '.join(usable)}.")
-    found = require("reward", names, cache_dir())
+    found = require("A reward", names, cache_dir(), fetch=" ".join(names))
     return tuple(encoder_spec(weights, fit=weights.name.startswith("hps")) for weights in found)
 
 

@@ -8,12 +8,15 @@ import sys
 from typing import Annotated
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from sgpbench import __version__
+from sgpbench.cli.apps import NamingGroup
+from sgpbench.cli.completion import completes_at_first_tab
 from sgpbench.errors import SgpbenchError
+from sgpbench.terminal import VisibleFormatter, say
 
-__all__ = ["app", "main"]
+__all__ = ["app", "command_names", "main"]
 
 # Name → (module that holds ``command`` or ``app``, line for --help). Modules are imported when their command is called.
 _COMMANDS = {
@@ -34,20 +37,32 @@ _COMMANDS = {
 }
 
 
-class _LazyGroup(TyperGroup):
+def command_names() -> list[str]:
+    """The commands, in the order of ``--help``."""
+    return list(_COMMANDS)
+
+
+class _LazyGroup(NamingGroup):
     """Commands whose modules are imported only when they are called: ``--help`` stays fast."""
 
     _called = False
 
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        """What is left of ``args`` for a command."""
+        for parameter in self.params:
+            if isinstance(parameter, TyperOption) and parameter.name == "install_completion":
+                completes_at_first_tab(parameter)
+        return super().parse_args(ctx, args)
+
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
-        return list(_COMMANDS)
+        return command_names()
 
     def resolve_command(  # type: ignore[override]
         self, ctx: typer.Context, args: list[str]
     ) -> tuple[str | None, TyperCommand | TyperGroup | None, list[str]]:
         self._called = True
         try:
-            return super().resolve_command(ctx, args)  # type: ignore[return-value]
+            return super().resolve_command(ctx, args)
         finally:
             self._called = False
 
@@ -65,13 +80,16 @@ class _LazyGroup(TyperGroup):
 
 
 app = typer.Typer(
-    cls=_LazyGroup, no_args_is_help=True, add_completion=False, context_settings={"help_option_names": ["-h", "--help"]}
+    cls=_LazyGroup,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        print(f"sgpbench {__version__}")
+        say(f"sgpbench {__version__}")
         raise typer.Exit
 
 
@@ -81,11 +99,9 @@ def _options(
     _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
 ) -> None:
     """How well do language models draw by writing programs? Runs SGP-GenBench (text to SVG) against any model."""
-    logging.basicConfig(
-        level=logging.INFO if verbose else logging.ERROR,
-        format="%(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(VisibleFormatter("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, handlers=[handler])
 
 
 def main() -> None:
@@ -93,7 +109,7 @@ def main() -> None:
     try:
         app()
     except SgpbenchError as error:
-        print(f"sgpbench: {error}", file=sys.stderr)
+        say(f"sgpbench: {error}", err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()
@@ -102,5 +118,5 @@ def main() -> None:
         sys.exit(130)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        print(f"sgpbench: {where}{error.strerror or error}.", file=sys.stderr)
+        say(f"sgpbench: {where}{error.strerror or error}.", err=True)
         sys.exit(1)

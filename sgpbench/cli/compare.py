@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sgpbench.cli.apps import command_app
+from sgpbench.terminal import console, say_json, styled
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -15,18 +18,19 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer()
+app = command_app()
 
 
 @app.command()
 def compare(
     a: Annotated[str, typer.Argument(metavar="A", help="A model, a result file, or a run's directory.")],
     b: Annotated[str, typer.Argument(metavar="B", help="The other one.")],
-    task: Annotated[str | None, typer.Option(help="Compare on this task only.")] = None,
+    task: Annotated[str | None, typer.Option(metavar="NAME", help="Compare on this task only.")] = None,
     column: Annotated[
-        list[str] | None, typer.Option(help="Compare in this column; may be given again.  [default: the headline]")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Compare in this column; may be given again.  [default: the headline]"),
     ] = None,
-    results: Annotated[Path, typer.Option(help="Where the results of models are.")] = Path("results"),
+    results: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the results of models are.")] = Path("results"),
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")] = False,
 ) -> None:
     """Compare two models over the prompts they share: difference, interval, p-value, wins, and prompts needed.
@@ -38,45 +42,41 @@ def compare(
 
     found = compare_scores(load_scores(a, results, task), load_scores(b, results, task), columns=column or [])
     if json:
-        import json as json_module
-
-        print(json_module.dumps(to_document(found), ensure_ascii=False, allow_nan=False))
+        say_json(to_document(found))
         return
-    from rich.console import Console
-
-    console = Console(highlight=False)
+    out = console()
     for one in found:
-        _print(console, one)
+        _print(out, one)
 
 
-def _print(console: Console, one: ColumnComparison) -> None:
+def _print(out: Console, one: ColumnComparison) -> None:
     from rich.table import Table
-    from rich.text import Text
 
     overall = one.slices[0].comparison
-    console.print(Text(f"{one.task} · {one.column}", "bold"))
-    console.print(Text(f"{overall.n:,} prompts in {overall.clusters:,} clusters", "dim"))
+    out.print(styled(f"{one.task} · {one.column}", "bold"))
+    out.print(styled(f"{overall.n:,} prompts in {overall.clusters:,} clusters", "dim"))
     for letter, label in (("A", one.first), ("B", one.second)):
-        console.print(Text(f"{letter}  {label}"), soft_wrap=True)
+        out.print(styled(f"{letter}  {label}"), soft_wrap=True)
     table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
     table.add_column("", overflow="fold", max_width=20)
     for name in ("A", "B", "A − B", "95 % interval", "p", "W/T/L", "needed"):
         table.add_column(name, justify="right", overflow="fold")
     digits = 1 if max(abs(one.slices[0].first_mean), abs(one.slices[0].second_mean)) >= 10 else 3
     for part in one.slices:
-        table.add_row(*(Text(cell) for cell in _cells(part, digits)), style="bold" if part.kind == "overall" else "")
-    console.print(table)
-    console.print(Text(_verdict(one)))
-    console.print(
-        Text(
-            "p is not corrected for the number of rows; W/T/L: prompts where A wins, ties, loses;\n"
+        table.add_row(*(styled(cell) for cell in _cells(part, digits)), style="bold" if part.kind == "overall" else "")
+    out.print(table)
+    out.print(styled(_verdict(one)))
+    out.print(
+        styled(
+            "p is not corrected for the number of rows;\n"
+            "W/T/L: prompts where A wins, ties, loses;\n"
             "needed: prompts that would show the difference with a power of 0.8",
             "dim",
         )
     )
     for note in one.notes:
-        console.print(Text(note, "yellow"))
-    console.print()
+        out.print(styled(note, "yellow"))
+    out.print()
 
 
 def _cells(part: SliceComparison, digits: int) -> list[str]:

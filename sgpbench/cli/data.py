@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sgpbench.cli.apps import group_app
+from sgpbench.terminal import say, say_json
+
 if TYPE_CHECKING:
     from sgpbench.data.fetch import FileResult
     from sgpbench.data.manifest import Manifest
@@ -16,17 +19,20 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, help="List, fetch and verify data sets.")
+app = group_app("List, fetch and verify data sets.")
 
 DataDir = Annotated[
-    Path | None, typer.Option(help="Where files are looked for first, and fetched to. [default: the user's cache]")
+    Path | None,
+    typer.Option(
+        metavar="FOLDER", help="Where files are looked for first, and fetched to. [default: the user's cache]"
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
 
 
 @app.command("list")
 def list_data(
-    name: Annotated[str | None, typer.Argument(help="A data set, to see its files.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="A data set, to see its files.")] = None,
     data_dir: DataDir = None,
     addresses: Annotated[
         bool, typer.Option("--addresses", help="Print address and destination of every missing file, tab-separated.")
@@ -41,28 +47,30 @@ def list_data(
     if addresses:
         for manifest in manifests:
             for address, path in _by_hand(manifest.name, store):
-                print(f"{address}\t{path}")
+                say(f"{address}\t{path}")
     elif json:
-        _print_json({"datasets": [_summary(manifest, store) for manifest in manifests]})
+        say_json({"datasets": [_summary(manifest, store) for manifest in manifests]}, indent=1)
     elif name:
         _print_one(manifests[0], store)
     else:
-        print(f"{'data set':<26}{'here':<22}{'licence'}")
+        say(f"{'data set':<26}{'here':<22}{'licence'}")
         for manifest in manifests:
-            print(f"{manifest.name:<26}{_state_text(manifest.name, store):<22}{manifest.licence.name}")
-        print("\nLooked for in, in this order:")
+            say(f"{manifest.name:<26}{_state_text(manifest.name, store):<22}{manifest.licence.name}")
+        say("\nLooked for in, in this order:")
         for folder in store.folders:
-            print(f"  {folder}")
+            say(f"  {folder}")
 
 
 @app.command("fetch")
 def fetch_data(
-    names: Annotated[list[str] | None, typer.Argument(help="Data sets; all of them if none is named.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME", help="Data sets; all of them if none is named.")
+    ] = None,
     data_dir: DataDir = None,
     accept_licence: Annotated[
         bool, typer.Option("--accept-licence", help="Accept non-commercial licences without being asked.")
     ] = False,
-    connections: Annotated[int, typer.Option(min=1, max=64, help="Files fetched side by side.")] = 8,
+    connections: Annotated[int, typer.Option(metavar="N", min=1, max=64, help="Files fetched side by side.")] = 8,
     json: AsJson = False,
 ) -> None:
     """Fetch what is missing. Run it again to continue where it was cut; what is here is not fetched again."""
@@ -94,14 +102,16 @@ def fetch_data(
         if not json:
             _print_fetched(name, found)
     if json:
-        _print_json({"files": [_result(result) for result in results], "declined": list(declined)})
+        say_json({"files": [_result(result) for result in results], "declined": list(declined)}, indent=1)
     if declined or any(result.outcome == "failed" for result in results):
         raise typer.Exit(1)
 
 
 @app.command("verify")
 def verify_data(
-    name: Annotated[str | None, typer.Argument(help="A data set; every one that is here if none is named.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="A data set; every one that is here if none is named.")
+    ] = None,
     data_dir: DataDir = None,
     json: AsJson = False,
 ) -> None:
@@ -117,13 +127,13 @@ def verify_data(
         bad |= bool(damaged) or (name is not None and (states is None or any(s.state == "missing" for s in states)))
         documents.append({"name": each, "files": [_file(state) for state in states or []]})
         if not json:
-            print(f"{each:<26}{_counts_text(states)}")
+            say(f"{each:<26}{_counts_text(states)}")
             for state in damaged:
-                print(f"  {state.path}\n    SHA-256  {state.found}\n    expected {state.expected}")
+                say(f"  {state.path}\n    SHA-256  {state.found}\n    expected {state.expected}")
             if damaged:
-                print(f"  Remove {'it' if len(damaged) == 1 else 'them'}, then run `sgpbench data fetch {each}`.")
+                say(f"  Remove {'it' if len(damaged) == 1 else 'them'}, then run `sgpbench data fetch {each}`.")
     if json:
-        _print_json({"datasets": documents})
+        say_json({"datasets": documents}, indent=1)
     if bad:
         raise typer.Exit(1)
 
@@ -179,28 +189,28 @@ def _state_text(name: str, store: DataStore) -> str:
 def _print_one(manifest: Manifest, store: DataStore) -> None:
     import textwrap
 
-    def say(label: str, text: str) -> None:
+    def fact(label: str, text: str) -> None:
         indent = " " * 12
-        print(textwrap.fill(text, 80, initial_indent=f"{label:<12}", subsequent_indent=indent, break_long_words=False))
+        say(textwrap.fill(text, 80, initial_indent=f"{label:<12}", subsequent_indent=indent, break_long_words=False))
 
-    say("name", manifest.name)
-    say("title", manifest.title)
-    say("what", manifest.description)
-    say("source", manifest.source)
-    say("selected", manifest.selection)
-    say("licence", manifest.licence.name + (f" ({manifest.licence.address})" if manifest.licence.address else ""))
+    fact("name", manifest.name)
+    fact("title", manifest.title)
+    fact("what", manifest.description)
+    fact("source", manifest.source)
+    fact("selected", manifest.selection)
+    fact("licence", manifest.licence.name + (f" ({manifest.licence.address})" if manifest.licence.address else ""))
     if manifest.licence.non_commercial:
-        say("", "Not for commercial use.")
+        fact("", "Not for commercial use.")
     states = _states(manifest.name, store)
-    say("here", _counts_text(states))
+    fact("here", _counts_text(states))
     for state in (states or [])[:12]:
-        print(f"  {state.state:<10}{state.path or state.name}")
+        say(f"  {state.state:<10}{state.path or state.name}")
     if states and len(states) > 12:
-        print(f"  ... and {len(states) - 12} more")
+        say(f"  ... and {len(states) - 12} more")
     if states is None or any(state.state == "missing" for state in states):
-        print(f"\nRun `sgpbench data fetch {manifest.name}`, or put the files by hand into\n")
-        print(f"  {store.folders[0] / manifest.name}\n")
-        print(f"from the addresses that `sgpbench data list {manifest.name} --addresses` prints.")
+        say(f"\nRun `sgpbench data fetch {manifest.name}`, or put the files by hand into\n")
+        say(f"  {store.folders[0] / manifest.name}\n")
+        say(f"from the addresses that `sgpbench data list {manifest.name} --addresses` prints.")
 
 
 def _by_hand(name: str, store: DataStore) -> list[tuple[str, Path]]:
@@ -217,21 +227,19 @@ def _by_hand(name: str, store: DataStore) -> list[tuple[str, Path]]:
 
 def _licence_accepted(manifest: Manifest, store: DataStore, accepted: bool) -> bool:
     """Shows a non-commercial licence before the first fetch, and asks for it where somebody can answer."""
-    import sys
-
     if not manifest.licence.non_commercial or not (missing := _missing_count(manifest.name, store)):
         return True
     files = "a file" if missing == 1 else f"{missing} files"
-    print(
+    say(
         f"{manifest.title}: {files} under {manifest.licence.name} ({manifest.licence.address}), of {manifest.homepage}.\n"
         "They may not be used commercially.",
-        file=sys.stderr,
+        err=True,
     )
     if accepted:
         return True
     if _somebody_is_there():
         return typer.confirm("Fetch under this licence?", err=True)
-    print(f"Not fetched. Run `sgpbench data fetch {manifest.name} --accept-licence` to accept it.", file=sys.stderr)
+    say(f"Not fetched. Run `sgpbench data fetch {manifest.name} --accept-licence` to accept it.", err=True)
     return False
 
 
@@ -256,16 +264,16 @@ def _print_fetched(name: str, results: Sequence[FileResult]) -> None:
     present = len(results) - len(fetched) - len(failed)
     words = [f"{len(fetched)} fetched ({size_text(sum(r.bytes for r in fetched))})" if fetched else ""]
     words += [f"{present} here already" if present else "", f"{len(failed)} failed" if failed else ""]
-    print(f"{name}: {', '.join(filter(None, words))}")
+    say(f"{name}: {', '.join(filter(None, words))}")
     for result in failed[:3]:
-        print(f"  {result.name}: {result.reason}")
+        say(f"  {result.name}: {result.reason}")
         for address in result.addresses:
-            print(f"    {address}")
-        print(f"    belongs at {result.path}")
+            say(f"    {address}")
+        say(f"    belongs at {result.path}")
     if len(failed) > 3:
-        print(f"  ... and {len(failed) - 3} more; `sgpbench data list {name} --addresses` prints them all.")
+        say(f"  ... and {len(failed) - 3} more; `sgpbench data list {name} --addresses` prints them all.")
     if failed and all(result.unreachable for result in failed):
-        print(
+        say(
             "  No host could be reached. Fetch the files elsewhere and put them at these places; they are checked there."
         )
 
@@ -302,9 +310,3 @@ def _result(result: FileResult) -> Json:
         "reason": result.reason,
         "addresses": list(result.addresses),
     }
-
-
-def _print_json(document: Json) -> None:
-    import json
-
-    print(json.dumps(document, indent=1))

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from sgpbench.data.fetch import FileResult
+from sgpbench.terminal import console, say
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -37,7 +38,7 @@ class PlainProgress:
         """Says what is to come."""
         self._files = files
         size_known = f", {size_text(size)}" if size is not None else ""
-        print(f"{dataset}: fetching {files} file{'s' if files > 1 else ''}{size_known}", file=sys.stderr)
+        say(f"{dataset}: fetching {files} file{'s' if files > 1 else ''}{size_known}", err=True)
 
     def bytes(self, name: str, done: int) -> None:
         """Says how far it is, now and then."""
@@ -52,7 +53,7 @@ class PlainProgress:
     def _say(self) -> None:
         if time.monotonic() - self._last >= self.every_s:
             self._last = time.monotonic()
-            print(f"{self._ended} of {self._files} files, {size_text(sum(self._done.values()))}", file=sys.stderr)
+            say(f"{self._ended} of {self._files} files, {size_text(sum(self._done.values()))}", err=True)
 
     def close(self) -> None:
         """Nothing to close."""
@@ -62,16 +63,15 @@ class BarProgress:
     """One bar for all files of a data set."""
 
     def __init__(self) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.fields[ended]}/{task.fields[files]} files"),
             DownloadColumn(),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=console(err=True),
         )
         self._task: TaskID | None = None
         self._done: dict[str, int] = {}

@@ -3,34 +3,40 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sgpbench.cli.apps import command_app
+from sgpbench.terminal import console, say_json, styled
+
+if TYPE_CHECKING:
+    from sgpbench.run.checks import Check
+
 __all__ = ["app"]
 
-app = typer.Typer()
+app = command_app()
 
 
 @app.command()
 def doctor(
-    data_dir: Annotated[Path | None, typer.Option(help="Where data sets are looked for first.")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where data sets are looked for first.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")] = False,
 ) -> None:
     """Say what works on this machine (renderer, keys, data, weights, GPU) and what to do about the rest."""
     import dataclasses
-    import json as json_module
 
     from sgpbench.run.checks import check_machine
 
     checks = check_machine(data_dir)
     if json:
-        print(json_module.dumps({"checks": [dataclasses.asdict(check) for check in checks]}, ensure_ascii=False))
+        say_json({"checks": [dataclasses.asdict(check) for check in checks]})
         return
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    out = console()
     for group in dict.fromkeys(check.group for check in checks):
         table = Table(
             box=None, show_header=False, padding=(0, 1), title=group, title_justify="left", title_style="bold"
@@ -39,8 +45,10 @@ def doctor(
             table.add_column(style=column_style, overflow="fold")
         for check in checks:
             if check.group == group:
-                mark = "[green]✓[/]" if check.works else "[yellow]–[/]"
-                table.add_row(
-                    mark, check.name, check.detail if check.works else f"{check.detail} {check.remedy or ''}".strip()
-                )
-        console.print(table)
+                mark = styled("✓", "green") if check.works else styled("–", "yellow")
+                table.add_row(mark, styled(check.name), styled(_words(check)))
+        out.print(table)
+
+
+def _words(check: Check) -> str:
+    return check.detail if check.works else f"{check.detail} {check.remedy or ''}".strip()

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sgpbench.cli.apps import group_app
+from sgpbench.terminal import say, say_json
+
 if TYPE_CHECKING:
     from sgpbench.metrics.calibration_run import Calibration
     from sgpbench.metrics.interface import MetricContext
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, add_completion=False)
+app = group_app("Calibrate a judge before paying it.")
 
 
 @app.callback()
@@ -27,18 +30,28 @@ def _group() -> None:
 
 @app.command()
 def check(
-    judge: Annotated[str, typer.Option(help="A catalog name or adapter/model-id of a model that sees.")],
-    judge_arg: Annotated[list[str] | None, typer.Option(help="key=value for the judge's adapter.")] = None,
-    judge_repeats: Annotated[int, typer.Option(min=1, help="How often each drawing is judged.")] = 1,
-    protocol: Annotated[str, typer.Option(help="Whose rubrics and reading: v1, paper, or a TOML file.")] = "v1",
-    max_connections: Annotated[str | None, typer.Option(help="Requests in flight: N, or LO-HI.")] = None,
-    budget: Annotated[float | None, typer.Option(min=0, help="US dollars that this may cost.")] = None,
+    judge: Annotated[
+        str, typer.Option(metavar="MODEL", help="A catalog name or adapter/model-id of a model that sees.")
+    ],
+    judge_arg: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="key=value for the judge's adapter.")
+    ] = None,
+    judge_repeats: Annotated[int, typer.Option(metavar="N", min=1, help="How often each drawing is judged.")] = 1,
+    protocol: Annotated[
+        str, typer.Option(metavar="NAME", help="Whose rubrics and reading: v1, paper, or a TOML file.")
+    ] = "v1",
+    max_connections: Annotated[
+        str | None, typer.Option(metavar="N|LO-HI", help="Requests in flight: N, or LO-HI.")
+    ] = None,
+    budget: Annotated[float | None, typer.Option(metavar="USD", min=0, help="US dollars that this may cost.")] = None,
     patience: Annotated[
-        float, typer.Option(min=0, help="Seconds a request may keep failing before it is left.")
+        float, typer.Option(metavar="SECONDS", min=0, help="Seconds a request may keep failing before it is left.")
     ] = 120.0,
-    seed: Annotated[int, typer.Option(help="Seed of the requests, where the judge takes one.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="Keep the drawings in this folder.")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Where data sets are looked for first.")] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the requests, where the judge takes one.")] = 0,
+    out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Keep the drawings in this folder.")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where data sets are looked for first.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")] = False,
 ) -> None:
     """See how a judge ranks 45 drawings whose right order is known (90 requests a repeat).
@@ -46,7 +59,6 @@ def check(
     Leaves with 0 if the judge meets every criterion, with 1 if not, with 3 if it did not answer.
     """
     import asyncio
-    import sys
     import tempfile
 
     from sgpbench.cli.arguments import pairs, parse_connections
@@ -75,7 +87,7 @@ def check(
         open_caller=lambda _: caller,
         data=DataStore(data_dirs(data_dir)),
     )
-    print(f"Asking {judge} about 45 drawings.", file=sys.stderr)
+    say(f"Asking {judge} about 45 drawings.", err=True)
     try:
         with tempfile.TemporaryDirectory() as scratch:
             folder = out or Path(scratch)
@@ -84,7 +96,10 @@ def check(
     finally:
         limiters.close()
     unanswered = caller.stats.gave_up > 0
-    print(_document(found, protocol=rules.name, complete=not unanswered) if json else _page(found, rules, unanswered))
+    if json:
+        say_json(_document(found, protocol=rules.name, complete=not unanswered), indent=2)
+    else:
+        say(_page(found, rules, unanswered))
     raise typer.Exit(3 if unanswered else 0 if found.passed else 1)
 
 
@@ -100,9 +115,7 @@ async def _calibrate(context: MetricContext, caller: Caller, rules: Protocol, fo
         await caller.aclose()
 
 
-def _document(found: Calibration, *, protocol: str, complete: bool) -> str:
-    import json
-
+def _document(found: Calibration, *, protocol: str, complete: bool) -> dict[str, object]:
     from sgpbench.metrics.calibration import cases, ranking
 
     drawings = [
@@ -116,7 +129,7 @@ def _document(found: Calibration, *, protocol: str, complete: bool) -> str:
         }
         for case in cases()
     ]
-    document = {
+    return {
         "judge": found.judge,
         "protocol": protocol,
         "status": "complete" if complete else "incomplete",
@@ -133,7 +146,6 @@ def _document(found: Calibration, *, protocol: str, complete: bool) -> str:
         },
         "identity": found.identity,
     }
-    return json.dumps(document, indent=2, ensure_ascii=False)
 
 
 def _page(found: Calibration, rules: Protocol, unanswered: bool) -> str:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from sgpbench.cli.apps import group_app
+from sgpbench.terminal import say, say_json
+
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True)
+app = group_app("Build or serve the leaderboard.")
 
-_Results = Annotated[Path, typer.Option(help="The folder of published results.")]
-_Out = Annotated[Path, typer.Option(help="The folder of the site.")]
-_Data = Annotated[Path | None, typer.Option(help="Where the data sets are, for captions.")]
+_Results = Annotated[Path, typer.Option(metavar="FOLDER", help="The folder of published results.")]
+_Out = Annotated[Path, typer.Option(metavar="FOLDER", help="The folder of the site.")]
+_Data = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where the data sets are, for captions.")]
 
 
 @app.command()
@@ -22,10 +24,11 @@ def build(
     results: _Results = Path("results"),
     out: _Out = Path("site"),
     data_dir: _Data = None,
-    gallery_prompts: Annotated[int, typer.Option(min=1, help="Prompts per task in the gallery.")] = 200,
+    gallery_prompts: Annotated[int, typer.Option(metavar="N", min=1, help="Prompts per task in the gallery.")] = 200,
     programs: Annotated[bool, typer.Option(help="Have the programs' text in the gallery.")] = True,
     address: Annotated[
-        str | None, typer.Option(help="Where the site will be served (https), for feed and social cards.")
+        str | None,
+        typer.Option(metavar="URL", help="Where the site will be served (https), for feed and social cards."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")] = False,
 ) -> None:
@@ -41,10 +44,8 @@ def build(
     with writing_to(out):
         report = build_site(results, out, options)
     for warning in report.warnings:
-        print(f"sgpbench: {warning}", file=sys.stderr)
+        say(f"sgpbench: {warning}", err=True)
     if json:
-        import json as json_module
-
         document = {
             "folder": str(report.folder),
             "results": report.results,
@@ -56,10 +57,11 @@ def build(
             "seconds": {step: round(seconds, 3) for step, seconds in report.seconds.items()},
             "warnings": list(report.warnings),
         }
-        print(json_module.dumps(document, ensure_ascii=False))
+        say_json(document)
         return
-    print(
-        f"{report.folder / 'index.html'}: {report.results} results, {report.pages} pages, {report.files} files, "
+    say(
+        f"{report.folder / 'index.html'}: {report.results} result{'' if report.results == 1 else 's'}, "
+        f"{report.pages} pages, {report.files} files, "
         f"{report.bytes / 1e6:,.1f} MB in {sum(report.seconds.values()):.1f} s "
         f"({report.changed} files changed, {report.rendered} drawings rendered)"
     )
@@ -68,7 +70,7 @@ def build(
 @app.command()
 def serve(
     out: _Out = Path("site"),
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free port.")] = 8000,
+    port: Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="0 takes any free port.")] = 8000,
 ) -> None:
     """Serve a built site on this machine, for a look."""
     from sgpbench.leaderboard.serve import serve_site

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import textwrap
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from sgpbench.cli.apps import group_app
+from sgpbench.terminal import say, say_json
 
 if TYPE_CHECKING:
     from sgpbench.records import Json
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, help="List and show metrics, and fetch their weights.")
+app = group_app("List and show metrics, and fetch their weights.")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
 _WIDTH = 80
@@ -27,21 +29,24 @@ def list_metrics(json: AsJson = False) -> None:
 
     summaries = [_summary(name) for name in metric_names()]
     if json:
-        _print_json({"metrics": summaries})
+        say_json({"metrics": summaries})
         return
-    print(f"{'metric':<11}{'here':<6}{'in brackets':<30}what")
+    say(f"{'metric':<11}{'here':<6}{'in brackets':<30}what")
     for one in summaries:
         here = "yes" if one["available"] else "no"
-        print(f"{one['name']:<11}{here:<6}{one['arguments'] or '-':<30}{one['what']}")
+        say(f"{one['name']:<11}{here:<6}{one['arguments'] or '-':<30}{one['what']}")
     missing = [str(one["name"]) for one in summaries if not one["available"]]
     if missing:
-        print(f"\nWhat is missing, and what to do: sgpbench metrics show {missing[0]}")
+        say(f"\nWhat is missing, and what to do: sgpbench metrics show {missing[0]}")
 
 
 @app.command("show")
 def show_metric(
-    name: Annotated[str, typer.Argument(help="A metric, with its argument if any: clip, clip[fast], vqa[blip-base].")],
-    protocol: Annotated[str, typer.Option(help="Decides columns and versions.")] = "v1",
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="A metric, with its argument if any: clip, clip[fast], vqa[blip-base]."),
+    ],
+    protocol: Annotated[str, typer.Option(metavar="NAME", help="Decides columns and versions.")] = "v1",
     json: AsJson = False,
 ) -> None:
     """One metric: what it measures, its columns, its weights, and whether it can be computed here."""
@@ -59,21 +64,24 @@ def show_metric(
     else:
         document |= _opened(name, protocol)
     if json:
-        _print_json(document)
+        say_json(document)
         return
     _print_one(document, about=BUILT_IN[bare].target if bare in BUILT_IN else None)
 
 
 @app.command("fetch")
 def fetch(
-    names: Annotated[list[str], typer.Argument(help="Metrics whose weights are wanted: clip, 'clip[fast]', dino ...")],
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME", help="Metrics whose weights are wanted: clip, 'clip[fast]', dino ..."),
+    ],
 ) -> None:
     """Fetch the weights of metrics from the Hugging Face hub, at the pinned revisions, into its cache."""
     from sgpbench.metrics.availability import fetch_weights
 
     for name in names:
-        files = fetch_weights(name, lambda line: print(line, file=sys.stderr))
-        print(f"{name}: {files} files fetched" if files else f"{name}: nothing to fetch")
+        files = fetch_weights(name, lambda line: say(line, err=True))
+        say(f"{name}: {files} files fetched" if files else f"{name}: nothing to fetch")
 
 
 def _summary(name: str) -> dict[str, Json]:
@@ -125,31 +133,31 @@ def _opened(name: str, protocol: str) -> dict[str, Json]:
 
 
 def _print_one(document: dict[str, Json], *, about: str | None) -> None:
-    print(f"{document['name']}: {document['what']}")
+    say(f"{document['name']}: {document['what']}")
     if about is not None:
-        print()
-        print(_documentation(about))
+        say()
+        say(_documentation(about))
     if document["arguments"]:
-        print(f"\nIn brackets: {document['arguments']}")
+        say(f"\nIn brackets: {document['arguments']}")
     weights = document["weights"]
     if isinstance(weights, list) and weights:
         from sgpbench.metrics.weights import WEIGHTS
 
-        print("\nWeights:")
+        say("\nWeights:")
         for name in weights:
             source = WEIGHTS[str(name)]
-            print(f"  {source.name:<26}{source.repository}")
+            say(f"  {source.name:<26}{source.repository}")
     columns = document["columns"]
     if isinstance(columns, list):
-        print("\nColumns:")
+        say("\nColumns:")
         for column in columns:
             line = f"{column['name']}: {column['description']}"
-            print(textwrap.fill(line, _WIDTH, initial_indent="  ", subsequent_indent="      "))
+            say(textwrap.fill(line, _WIDTH, initial_indent="  ", subsequent_indent="      "))
     verdict = f"Not here: {document['missing']}" if document["missing"] else "Can be computed here."
     if _asks_a_model(str(document["name"])):
         verdict = "A model answers: one that sees, of `sgpbench models list`."
-    print()
-    print(textwrap.fill(verdict, _WIDTH, break_long_words=False, break_on_hyphens=False))
+    say()
+    say(textwrap.fill(verdict, _WIDTH, break_long_words=False, break_on_hyphens=False))
 
 
 def _documentation(target: str) -> str:
@@ -158,9 +166,3 @@ def _documentation(target: str) -> str:
 
     words = importlib.import_module(target.partition(":")[0]).__doc__ or ""
     return "\n\n".join(textwrap.fill(part, _WIDTH, break_on_hyphens=False) for part in words.strip().split("\n\n"))
-
-
-def _print_json(document: dict[str, Json]) -> None:
-    import json
-
-    print(json.dumps(document, ensure_ascii=False, allow_nan=False))

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from sgpbench.cli.apps import group_app
+from sgpbench.terminal import say, say_json
 
 if TYPE_CHECKING:
     from sgpbench.models.catalog import CatalogEntry
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, help="List and show models.")
+app = group_app("List and show models.")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
 _WIDTH = 80
+_LABEL = 16
 
 
 @app.command("list")
@@ -28,39 +33,60 @@ def list_models(
 
     entries = [entry for entry in known_models() if entry.sees or not sees]
     if json:
-        import json as json_module
-
         documents = [entry.model_dump(mode="json", exclude_none=True) for entry in entries]
-        print(json_module.dumps({"models": documents, "adapters": adapter_names()}, ensure_ascii=False))
+        say_json({"models": documents, "adapters": adapter_names()})
         return
-    print(f"{'model':<34}{'adapter':<11}{'size':>7}  {'weights':<8}{'sees':<6}$/M in, out")
+    say(f"{'model':<34}{'adapter':<11}{'size':>7}  {'weights':<8}{'sees':<6}$/M in, out")
     for entry in entries:
         size = f"{entry.parameters_b:g}B" if entry.parameters_b else "-"
         price = f"{entry.price.input:g}, {entry.price.output:g}" if entry.price else "-"
         seeing = "yes" if entry.sees else "-"
-        print(f"{entry.name:<34}{entry.adapter:<11}{size:>7}  {entry.weights or '-':<8}{seeing:<6}{price}")
+        say(f"{entry.name:<34}{entry.adapter:<11}{size:>7}  {entry.weights or '-':<8}{seeing:<6}{price}")
     listed = ", ".join(adapter_names())
-    print(f"\n- is not known. Any other model: adapter/model-id, with an adapter of\n{listed}.")
+    say(f"\n- is not known. Any other model: adapter/model-id, with an adapter of\n{listed}.")
+    say("Facts and arguments of one: sgpbench models show NAME")
 
 
 @app.command("show")
-def show_model(name: Annotated[str, typer.Argument(help="A name of the catalog.")], json: AsJson = False) -> None:
-    """Everything the catalog knows of one model."""
-    from sgpbench.errors import unknown_name
-    from sgpbench.models.registry import find_entry, known_models
+def show_model(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name of the catalog, or adapter/model-id.")],
+    json: AsJson = False,
+) -> None:
+    """Everything the catalog knows of one model, and the arguments that it takes as --model-arg."""
+    from sgpbench.models.registry import COMMON_ARGUMENTS, adapter_arguments, find_entry, resolve
 
     entry = find_entry(name)
-    if entry is None:
-        raise unknown_name("model", name, [known.name for known in known_models()], listing="sgpbench models list")
+    spec = resolve(name)
+    own = adapter_arguments(name)
     if json:
-        print(entry.model_dump_json(exclude_none=True))
+        facts = (
+            entry.model_dump(mode="json", exclude_none=True)
+            if entry
+            else {"adapter": spec.adapter, "id": spec.model_id}
+        )
+        say_json({**facts, "arguments": {**(own or {}), **COMMON_ARGUMENTS}})
         return
-    print(f"{entry.name}  {entry.title}")
-    for label, value in _facts(entry):
-        lines = textwrap.wrap(value, _WIDTH - 16, break_on_hyphens=False) or [""]
-        print(f"  {label:<13} {lines[0]}")
+    if entry:
+        say(f"{entry.name}  {entry.title}")
+        _print_pairs(_facts(entry))
+    else:
+        say(f"{name}  not in the catalog; asked as {spec.model_id} of the adapter {spec.adapter}")
+    say("\nArguments (--model-arg KEY=VALUE)")
+    if own is None:
+        say("  The adapter does not say which ones it takes beside these.")
+    _print_pairs([*(own or {}).items(), *COMMON_ARGUMENTS.items()])
+
+
+def _print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
+    """``label  words``, wrapped; a long label has a line of its own."""
+    for label, value in pairs:
+        lines = textwrap.wrap(value, _WIDTH - _LABEL - 3, break_on_hyphens=False) or [""]
+        if len(label) > _LABEL:
+            say(f"  {label}")
+            label = ""
+        say(f"  {label:<{_LABEL}} {lines[0]}")
         for line in lines[1:]:
-            print(f"{'':<16}{line}")
+            say(f"{'':<{_LABEL + 3}}{line}")
 
 
 def _facts(entry: CatalogEntry) -> list[tuple[str, str]]:

@@ -7,25 +7,39 @@ from typing import Annotated
 
 import typer
 
+from sgpbench.cli.apps import command_app
+
 __all__ = ["app"]
 
-app = typer.Typer()
+app = command_app()
 
 
 @app.command()
 def score(
-    run: Annotated[Path, typer.Argument(help="A run's directory.")],
-    metrics: Annotated[str, typer.Option(help="Metric names separated by commas, or auto.")] = "auto",
-    judge: Annotated[str | None, typer.Option(help="The model that judges comp (costs calls to it).")] = None,
-    judge_repeats: Annotated[int, typer.Option(min=1, help="How often each drawing is judged.")] = 1,
-    judge_arg: Annotated[list[str] | None, typer.Option(help="key=value for the judge's adapter.")] = None,
-    max_connections: Annotated[str | None, typer.Option(help="Requests in flight: N, or LO-HI.")] = None,
-    budget: Annotated[float | None, typer.Option(min=0, help="US dollars that the judge may cost in all.")] = None,
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's directory.")],
+    metrics: Annotated[str, typer.Option(metavar="NAME,…", help="Metric names separated by commas, or auto.")] = "auto",
+    judge: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="The model that judges comp (costs calls to it).")
+    ] = None,
+    judge_repeats: Annotated[int, typer.Option(metavar="N", min=1, help="How often each drawing is judged.")] = 1,
+    judge_arg: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="key=value for the judge's adapter.")
+    ] = None,
+    max_connections: Annotated[
+        str | None, typer.Option(metavar="N|LO-HI", help="Requests in flight: N, or LO-HI.")
+    ] = None,
+    budget: Annotated[
+        float | None, typer.Option(metavar="USD", min=0, help="US dollars that the judge may cost in all.")
+    ] = None,
     patience: Annotated[
-        float, typer.Option(min=0, help="Seconds a request may keep failing before it is left.")
+        float, typer.Option(metavar="SECONDS", min=0, help="Seconds a request may keep failing before it is left.")
     ] = 900.0,
-    device: Annotated[str, typer.Option(help="Where encoders run: auto, cpu, cuda, cuda:1 ...")] = "auto",
-    data_dir: Annotated[Path | None, typer.Option(help="Where data sets are looked for first.")] = None,
+    device: Annotated[
+        str, typer.Option(metavar="NAME", help="Where encoders run: auto, cpu, cuda, cuda:1 ...")
+    ] = "auto",
+    data_dir: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where data sets are looked for first.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")] = False,
 ) -> None:
     """Render and score a run again, with no call to its model. Only what has changed is done again."""

@@ -7,20 +7,27 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sgpbench.cli.apps import command_app
+from sgpbench.terminal import console, one_line, say, say_json, styled
+
 if TYPE_CHECKING:
     from sgpbench.run.samples import ShownSample
 
 __all__ = ["app"]
 
-app = typer.Typer()
+app = command_app()
 
 
 @app.command()
 def show(
-    run: Annotated[Path, typer.Argument(help="A run's directory.")],
-    prompt: Annotated[str | None, typer.Argument(help="A prompt's id; without it, a contact sheet is written.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Where to write the contact sheet.  [default: in the run]")] = None,
-    count: Annotated[int, typer.Option(min=1, help="Drawings on the contact sheet.")] = 40,
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's directory.")],
+    prompt: Annotated[
+        str | None, typer.Argument(metavar="PROMPT", help="A prompt's id; without it, a contact sheet is written.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to write the contact sheet.  [default: in the run]")
+    ] = None,
+    count: Annotated[int, typer.Option(metavar="N", min=1, help="Drawings on the contact sheet.")] = 40,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")] = False,
 ) -> None:
     """Show one prompt's program, outcome and scores; or write a contact sheet of the run as a PNG."""
@@ -32,43 +39,40 @@ def show(
     found = samples_of(run, prompt)
     if json:
         import dataclasses
-        import json as json_module
 
         rows = [
             dataclasses.asdict(sample) | {"rendering": sample.rendering and str(sample.rendering)} for sample in found
         ]
-        print(json_module.dumps({"samples": rows}, ensure_ascii=False))
+        say_json({"samples": rows})
         return
     for sample in found:
         _print(sample)
 
 
 def _print(sample: ShownSample) -> None:
-    from rich.console import Console
-    from rich.markup import escape
+    import json
 
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(f"[bold]{escape(sample.prompt_id)}[/] sample {sample.sample}: {escape(sample.caption)}")
+    from rich.text import Text
+
+    out = console(soft_wrap=True)
+    head = f" sample {sample.sample}: {one_line(sample.caption)}"
+    out.print(Text.assemble(styled(one_line(sample.prompt_id), "bold"), styled(head)))
     flags = f"  ({', '.join(sample.flags)})" if sample.flags else ""
-    console.print(f"outcome  {sample.outcome}{flags}")
+    lines = [f"outcome  {sample.outcome}{flags}"]
     if sample.message:
-        console.print(f"because  {escape(_visible(sample.message))}")
-    for name, value in sample.scores.items():
-        if not name.startswith("structure."):
-            console.print(f"score    {escape(name)} = {value:g}")
-    for name, evidence in sample.evidence.items():
-        import json
-
-        console.print(f"evidence {escape(name)}: {escape(_visible(json.dumps(evidence, ensure_ascii=False)))}")
+        lines.append(f"because  {sample.message}")
+    lines += [
+        f"score    {name} = {value:g}" for name, value in sample.scores.items() if not name.startswith("structure.")
+    ]
+    lines += [
+        f"evidence {name}: {json.dumps(evidence, ensure_ascii=False)}" for name, evidence in sample.evidence.items()
+    ]
     if sample.rendering:
-        console.print(f"drawing  {escape(str(sample.rendering))}")
-    title = "program" if sample.program else "completion (no program in it)"
-    console.print(f"{title}\n{escape(_visible(sample.program or sample.completion))}\n")
-
-
-def _visible(text: str) -> str:
-    """Text of a model without characters that could drive a terminal."""
-    return "".join(char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text)
+        lines.append(f"drawing  {sample.rendering}")
+    lines.append("program" if sample.program else "completion (no program in it)")
+    lines.append((sample.program or sample.completion).replace("\r\n", "\n"))
+    say("\n".join(lines))
+    say()
 
 
 def _contact_sheet(run: Path, path: Path, count: int, *, as_json: bool) -> None:
@@ -96,8 +100,6 @@ def _contact_sheet(run: Path, path: Path, count: int, *, as_json: bool) -> None:
     ]
     write_contact_sheet(items, f"{identity.model} on {identity.task} ({identity.protocol})", path)
     if as_json:
-        import json
-
-        print(json.dumps({"contact_sheet": str(path), "drawings": len(items)}))
+        say_json({"contact_sheet": str(path), "drawings": len(items)})
     else:
-        print(f"{len(items)} drawings: {path}")
+        say(f"{len(items)} drawings: {path}")

@@ -7,14 +7,17 @@ from typing import Annotated
 
 import typer
 
+from sgpbench.cli.apps import command_app
+from sgpbench.terminal import say
+
 __all__ = ["app"]
 
-app = typer.Typer()
+app = command_app()
 
 
 @app.command()
 def status(
-    run: Annotated[Path, typer.Argument(help="A run's directory.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's directory.")],
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")] = False,
 ) -> None:
     """Say how far a run has come, what is pending, and why."""
@@ -32,16 +35,18 @@ def status(
         now = run_status(view)
     finally:
         view.close()
-    print(f"{identity.model} on {identity.task} ({identity.split}), protocol {identity.protocol}: {now.status}")
-    print(f"  prompts     {now.prompts} of {now.split_prompts}, {now.samples} sample(s) each")
-    print(
+    say(f"{identity.model} on {identity.task} ({identity.split}), protocol {identity.protocol}: {now.status}")
+    say(
+        f"  prompts     {now.prompts} of {now.split_prompts}, {now.samples} sample{'' if now.samples == 1 else 's'} each"
+    )
+    say(
         f"  completions {now.prompts * now.samples - now.pending_completions} stored, {now.pending_completions} pending"
     )
-    print(f"  renderings  {now.pending_renderings} pending")
+    say(f"  renderings  {now.pending_renderings} pending")
     for name, count in now.pending_scores.items():
-        print(f"  scores      {count} pending for {name}")
+        say(f"  scores      {count} pending for {name}")
     for outcome, count in now.failures.items():
-        print(f"  {outcome:<11} {count}, the last: {now.last_failures[outcome]}")
+        say(f"  {outcome:<11} {count}, the last: {now.last_failures[outcome]}")
     if now.status == "incomplete":
-        print("Run the same `sgpbench run` command again to continue.")
+        say("Run the same `sgpbench run` command again to continue.")
         raise typer.Exit(3)

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sgpbench.cli.apps import group_app
+from sgpbench.terminal import say, say_json
+
 if TYPE_CHECKING:
     from sgpbench.data.store import DataStore
     from sgpbench.records import Json
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, help="List and show tasks.")
+app = group_app("List and show tasks.")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
 
@@ -29,22 +32,26 @@ def list_tasks(json: AsJson = False) -> None:
     infos, broken = task_infos()
     if json:
         tasks: list[Json] = [info.model_dump(mode="json") for info in infos]
-        _print_json({"tasks": tasks, "broken": [str(error) for error in broken]})
+        say_json({"tasks": tasks, "broken": [str(error) for error in broken]}, indent=1)
         return
-    print(f"{'task':<12}{'ranked by':<12}{'splits':<22}what")
+    say(f"{'task':<12}{'ranked by':<12}{'splits':<22}what")
     for info in infos:
-        print(f"{info.name:<12}{info.headline:<12}{', '.join(info.splits):<22}{info.title}")
+        say(f"{info.name:<12}{info.headline:<12}{', '.join(info.splits):<22}{info.title}")
     for error in broken:
-        print(f"broken: {error}")
-    print("\nMore of one: `sgpbench tasks show NAME`")
+        say(f"broken: {error}")
+    say("\nMore of one: `sgpbench tasks show NAME`")
 
 
 @app.command("show")
 def show_task(
-    name: Annotated[str, typer.Argument(help="A task's name, or the path of a task's folder.")],
-    split: Annotated[str | None, typer.Option(help="Which prompts to count. [default: the ranked split]")] = None,
-    seed: Annotated[int, typer.Option(help="For generated splits.")] = 0,
-    data_dir: Annotated[Path | None, typer.Option(help="Where data sets are looked for first.")] = None,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A task's name, or the path of a task's folder.")],
+    split: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Which prompts to count. [default: the ranked split]")
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="For generated splits.")] = 0,
+    data_dir: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where data sets are looked for first.")
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """What a task is made of: prompts by category, clusters, metrics, and which data is here."""
@@ -68,14 +75,14 @@ def show_task(
     needs += [_need(dataset, store, required=False) for dataset in info.optional_data]
     if json:
         document: dict[str, Json] = {**info.model_dump(mode="json"), "split": wanted, "error": missing}
-        _print_json({**document, "needs": needs, "counts": census.as_json() if census else None})
+        say_json({**document, "needs": needs, "counts": census.as_json() if census else None}, indent=1)
         return
     _print_info(info, wanted)
     if census:
         _print_census(census)
     if missing:
-        print()
-        print(textwrap.fill(missing, 80, break_long_words=False, break_on_hyphens=False))
+        say()
+        say(textwrap.fill(missing, 80, break_long_words=False, break_on_hyphens=False))
     _print_needs(needs)
 
 
@@ -103,42 +110,36 @@ def _print_info(info: TaskInfo, split: str) -> None:
 
     from sgpbench.metrics.registry import BUILT_IN
 
-    print(f"{info.name}  {info.title}, version {info.version}")
-    print(textwrap.fill(info.description, 80))
-    print(textwrap.fill(info.licence, 80, initial_indent="Licence: ", subsequent_indent="  "))
-    print(f"\nSplits: {', '.join(info.splits)} (counted here: {split})\nMetrics")
+    say(f"{info.name}  {info.title}, version {info.version}")
+    say(textwrap.fill(info.description, 80))
+    say(textwrap.fill(info.licence, 80, initial_indent="Licence: ", subsequent_indent="  "))
+    say(f"\nSplits: {', '.join(info.splits)} (counted here: {split})\nMetrics")
     for metric in info.metrics:
         summary = BUILT_IN[metric].summary if metric in BUILT_IN else ""
         ranked = " (ranked)" if metric == info.headline else ""
-        print(f"  {metric:<12}{summary}{ranked}")
+        say(f"  {metric:<12}{summary}{ranked}")
 
 
 def _print_census(census: Census) -> None:
-    print(f"\n{'Prompts by category':<40}{'prompts':>10}{'clusters':>10}")
+    say(f"\n{'Prompts by category':<40}{'prompts':>10}{'clusters':>10}")
     for name, count in census.categories.items():
-        print(f"  {name:<38}{count.prompts:>10,}{count.clusters:>10,}")
-    print(f"  {'all':<38}{census.prompts:>10,}{census.clusters:>10,}")
+        say(f"  {name:<38}{count.prompts:>10,}{count.clusters:>10,}")
+    say(f"  {'all':<38}{census.prompts:>10,}{census.clusters:>10,}")
     if census.questions:
-        print(f"Questions: {census.questions:,}, about {census.with_questions:,} prompts")
+        say(f"Questions: {census.questions:,}, about {census.with_questions:,} prompts")
     if census.references or census.missing_references:
-        print(f"References: {census.references:,} here, {census.missing_references:,} missing")
+        say(f"References: {census.references:,} here, {census.missing_references:,} missing")
 
 
 def _print_needs(needs: Sequence[dict[str, Json]]) -> None:
     if not needs:
-        print("\nNeeds no data.")
+        say("\nNeeds no data.")
         return
-    print("\nData")
+    say("\nData")
     for need in needs:
         if need["here"] == need["files"]:
-            print(f"  {need['dataset']:<28}here")
+            say(f"  {need['dataset']:<28}here")
             continue
         optional = "" if need["required"] else " (some metrics need it)"
-        print(f"  {need['dataset']:<28}{need['here']} of {need['files']} files{optional}")
-        print(f"  {'':<28}`{need['command']}`")
-
-
-def _print_json(document: Json) -> None:
-    import json
-
-    print(json.dumps(document, indent=1))
+        say(f"  {need['dataset']:<28}{need['here']} of {need['files']} files{optional}")
+        say(f"  {'':<28}`{need['command']}`")

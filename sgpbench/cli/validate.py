@@ -7,26 +7,29 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sgpbench.cli.apps import command_app
+from sgpbench.terminal import say, say_json
+
 if TYPE_CHECKING:
     from sgpbench.results.validate import Checked, Problem
 
 __all__ = ["app"]
 
-app = typer.Typer()
+app = command_app()
 
 
 @app.command()
 def validate(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Results, or folders of them.")],
-    data_dir: Annotated[Path | None, typer.Option(help="Where data sets are looked for first.")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where data sets are looked for first.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")] = False,
 ) -> None:
     """Check results: schema, name, hashes, and that the evidence gives the published numbers.
 
     Prints one line per problem; the exit code is 1 if there is any. Where the task's data is here, prompts are checked too.
     """
-    import sys
-
     from sgpbench.data.store import DataStore
     from sgpbench.paths import data_dirs
     from sgpbench.results.validate import validate as check
@@ -36,19 +39,17 @@ def validate(
         _print_json(checked)
     else:
         for problem in checked.problems:
-            print(problem)
+            say(problem)
         for note in checked.notes:
-            print(f"{note.path}: note: {note.message}", file=sys.stderr)
+            say(f"{note.path}: note: {note.message}", err=True)
         found = f"{len(checked.problems)} problem{'' if len(checked.problems) == 1 else 's'}"
         results = f"{checked.results} result{'' if checked.results == 1 else 's'}"
-        print(f"{results} checked, {found if checked.problems else 'no problem'}.", file=sys.stderr)
+        say(f"{results} checked, {found if checked.problems else 'no problem'}.", err=True)
     if checked.problems:
         raise typer.Exit(1)
 
 
 def _print_json(checked: Checked) -> None:
-    import json
-
     def listed(problems: tuple[Problem, ...]) -> list[dict[str, str]]:
         return [{"path": str(problem.path), "message": problem.message} for problem in problems]
 
@@ -57,4 +58,4 @@ def _print_json(checked: Checked) -> None:
         "problems": listed(checked.problems),
         "notes": listed(checked.notes),
     }
-    print(json.dumps(document, ensure_ascii=False))
+    say_json(document)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-import unicodedata
+
+from sgpbench.terminal import visible
 
 __all__ = ["plain", "safe_link", "shortened", "slug"]
 
-_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _LONGEST_SLUG = 48
 
 
@@ -27,19 +27,8 @@ def slug(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """The same text with control characters and those that change its direction shown as U+FFFD.
-
-    Line breaks and tabs stay. Lone surrogates, which have no UTF-8, become U+FFFD too.
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join("\ufffd" if _is_hidden(character) else character for character in text)
-
-
-def _is_hidden(character: str) -> bool:
-    if character in _BIDI:
-        return True
-    return character not in "\n\t" and unicodedata.category(character) in {"Cc", "Cs"}
+    """The same text with control characters and those that change its direction shown as U+FFFD, as on a terminal."""
+    return visible(text)
 
 
 def shortened(text: str, most: int) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sgpbench.errors import UsageError
 from sgpbench.leaderboard.output import MARKER
+from sgpbench.terminal import say
 
 __all__ = ["make_server", "serve_site"]
 
@@ -35,15 +36,20 @@ def make_server(folder: Path, port: int) -> ThreadingHTTPServer:
     """A server of the site on 127.0.0.1; the caller runs and closes it.
 
     Raises:
-        UsageError: the folder holds no site. OSError: the port is taken.
+        UsageError: the folder holds no site, or the port is taken or not allowed.
     """
     if not (folder / MARKER).is_file():
         raise UsageError(f"There is no site in {folder}.", remedy="Run: sgpbench leaderboard build")
-    return ThreadingHTTPServer(("127.0.0.1", port), functools.partial(_Handler, directory=str(folder)))
+    try:
+        return ThreadingHTTPServer(("127.0.0.1", port), functools.partial(_Handler, directory=str(folder)))
+    except OSError as error:
+        raise UsageError(
+            f"Port {port} cannot be used: {error.strerror}.", remedy="Choose another with --port; 0 takes any free one."
+        ) from None
 
 
 def serve_site(folder: Path, port: int) -> None:
     """Serves until interrupted."""
     with make_server(folder, port) as server:
-        print(f"http://127.0.0.1:{server.server_address[1]}/  (Ctrl+C ends it)", flush=True)
+        say(f"http://127.0.0.1:{server.server_address[1]}/  (Ctrl+C ends it)")
         server.serve_forever()

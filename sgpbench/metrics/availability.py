@@ -15,9 +15,13 @@ __all__ = ["fetch_weights", "needed_weights", "why_unavailable"]
 def needed_weights(text: str) -> tuple[str, ...]:
     """Names of the weights that a metric needs, as asked for: ``clip``, ``clip[fast]``, ``vqa[blip-base]``.
 
+    Weights may also be asked for by their own name: ``siglip-base-patch16-384``.
+
     Raises:
         UsageError: there is no such metric, or no such argument.
     """
+    if text in WEIGHTS:
+        return (text,)
     name, argument = parse(text)
     if name not in BUILT_IN:
         raise UsageError(f"'{name}' is not a built-in metric.", remedy="See `sgpbench metrics list`.")

@@ -75,7 +75,8 @@ def open_judge(context: MetricContext) -> Metric:
     if not caller.model.sees:
         raise MetricUnavailable(
             f"The model '{name}' does not see pictures, so it cannot judge drawings.",
-            remedy="Name one that does with --judge; `sgpbench models list` says which do.",
+            remedy="Name one that does with --judge (`sgpbench models list --sees`), or, if it does see and the catalog does "
+            "not know it, add --judge-arg sees=true.",
         )
     keeper = ReplyKeeper(caller, context.replies)
     return Judge(name, rule, rubrics, keeper, repeats=context.judge_repeats, seed=context.seed)

@@ -71,7 +71,8 @@ def open_vlm_answerer(name: str, context: MetricContext) -> Answerer:
     if not caller.model.sees:
         raise MetricUnavailable(
             f"The model '{name}' does not see pictures, so it cannot answer questions about them.",
-            remedy="`sgpbench models list` says which models do.",
+            remedy="`sgpbench models list --sees` says which models do; if this one does and the catalog does not know it, "
+            "add --judge-arg sees=true.",
         )
     keeper = ReplyKeeper(caller, context.replies)
     return VlmAnswerer(name, context.protocol.scoring.vqa.answers, keeper, seed=context.seed)

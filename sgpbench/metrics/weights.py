@@ -231,8 +231,9 @@ def _complete(found: Found, source: WeightsSource) -> Found | str:
     return next((str(path) for path in beside if not path.is_file()), found)
 
 
-def locate(metric: str, names: Sequence[str]) -> list[tuple[WeightsSource, Found]]:
-    """Where the weights of those names are. Quick: reads no weights and imports no model library.
+def locate(user: str, names: Sequence[str], *, fetch: str | None = None) -> list[tuple[WeightsSource, Found]]:
+    """Where the weights are that ``user`` needs (a metric, unless ``fetch`` says what to fetch for it). Quick: reads no
+    weights and imports no model library.
 
     Raises:
         MetricUnavailable: a package or a file is missing; the message names the metric, it, and the command that helps.
@@ -241,27 +242,31 @@ def locate(metric: str, names: Sequence[str]) -> list[tuple[WeightsSource, Found
     packages = missing_packages([source.family for source in sources])
     if packages:
         raise MetricUnavailable(
-            f"The metric {metric} needs the Python packages {', '.join(packages)}.",
+            f"{_named(user, fetch)} needs the Python packages {', '.join(packages)}.",
             remedy="Install them: pip install 'sgpbench[metrics]'",
         )
     places = [(source, find_weights(source)) for source in sources]
     missing = {source.name: place for source, place in places if isinstance(place, str)}
     if missing:
         raise MetricUnavailable(
-            f"The metric {metric} lacks weights: {', '.join(missing.values())}.",
-            remedy=f"Fetch them: sgpbench metrics fetch '{metric}' (or set SGPBENCH_WEIGHTS_DIR to a folder that holds "
-            f"them as {', '.join(f'{name}/' for name in missing)}).",
+            f"{_named(user, fetch)} lacks weights: {', '.join(missing.values())}.",
+            remedy=f"Fetch them: sgpbench metrics fetch {fetch or repr(user)} (or set SGPBENCH_WEIGHTS_DIR to a "
+            f"folder that holds them as {', '.join(f'{name}/' for name in missing)}).",
         )
     return [(source, place) for source, place in places if isinstance(place, Found)]
 
 
-def require(metric: str, names: Sequence[str], cache_dir: Path) -> tuple[Weights, ...]:
+def _named(user: str, fetch: str | None) -> str:
+    return f"The metric {user}" if fetch is None else user
+
+
+def require(user: str, names: Sequence[str], cache_dir: Path, *, fetch: str | None = None) -> tuple[Weights, ...]:
     """The weights of those names, identified; the first time, each file is read once for its hash.
 
     Raises:
         MetricUnavailable: see ``locate``.
     """
-    return tuple(identify(source, found, cache_dir=cache_dir) for source, found in locate(metric, names))
+    return tuple(identify(source, found, cache_dir=cache_dir) for source, found in locate(user, names, fetch=fetch))
 
 
 def identify(source: WeightsSource, found: Found, *, cache_dir: Path) -> Weights:

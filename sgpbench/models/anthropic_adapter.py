@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sgpbench.errors import TransientError, UsageError
-from sgpbench.models.connection import HOSTED, Connection, Servers, connection_of
+from sgpbench.models.connection import HOSTED, SHARED_ARGUMENTS, Connection, Servers, connection_of
 from sgpbench.models.http_errors import failure_of, pace_of
-from sgpbench.models.interface import Concurrency, Model, ModelSpec, Price
+from sgpbench.models.interface import Concurrency, Model, ModelSpec, Price, takes
 from sgpbench.models.limiter import Pace
 from sgpbench.models.sampling_rules import Chosen, SamplingRules
 from sgpbench.models.wire import http_client, parse, send
@@ -90,6 +90,7 @@ class _ErrorReply(_Read):
     error: _ErrorDetail
 
 
+@takes(SHARED_ARGUMENTS, ARGUMENTS)
 def open_anthropic(spec: ModelSpec) -> Model:
     """Opens a model behind Anthropic's API.
 

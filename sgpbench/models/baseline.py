@@ -17,7 +17,7 @@ from xml.sax.saxutils import escape
 from sgpbench.errors import UsageError, unknown_name
 from sgpbench.models.baseline_layout import CANVAS, Placed, layout
 from sgpbench.models.baseline_reading import COLORS, Reading, read_caption
-from sgpbench.models.interface import Concurrency, Model, ModelSpec, Price
+from sgpbench.models.interface import Concurrency, Model, ModelSpec, Price, takes
 from sgpbench.records import Completion, FinishReason, Json, Request, Usage
 
 __all__ = ["BaselineModel", "draw_blank", "draw_caption", "draw_procedural", "open_baseline"]
@@ -57,6 +57,7 @@ class BaselineModel:
         """Nothing is held."""
 
 
+@takes()
 def open_baseline(spec: ModelSpec) -> Model:
     """The baseline ``spec.model_id``: ``procedural``, ``blank`` or ``caption``.
 

@@ -17,9 +17,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
 from sgpbench.errors import ModelError, ModelUnavailable, TransientError, UsageError
-from sgpbench.models.connection import HOSTED, Connection, connection_of
+from sgpbench.models.connection import HOSTED, SHARED_ARGUMENTS, Connection, connection_of
 from sgpbench.models.http_errors import failure_of
-from sgpbench.models.interface import Concurrency, Model, ModelSpec, Price
+from sgpbench.models.interface import Concurrency, Model, ModelSpec, Price, takes
 from sgpbench.models.money import split_usage
 from sgpbench.models.sampling_rules import Chosen, SamplingRules
 from sgpbench.models.wire import http_client, parse, unreached
@@ -108,6 +108,7 @@ class _ErrorReply(_Read):
     error: _ErrorBody
 
 
+@takes(SHARED_ARGUMENTS, ARGUMENTS)
 def open_google(spec: ModelSpec) -> Model:
     """Opens a Gemini model.
 

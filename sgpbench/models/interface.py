@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from sgpbench.records import Completion, Json, Request
 
-__all__ = ["Adapter", "Concurrency", "KeepsLog", "Model", "ModelSpec", "Price"]
+__all__ = ["Adapter", "Concurrency", "KeepsLog", "Model", "ModelSpec", "Price", "arguments_of", "takes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,3 +113,28 @@ class KeepsLog(Protocol):
 
 Adapter: TypeAlias = Callable[[ModelSpec], Model]
 """Registered under the entry point group ``sgpbench.models``. Raises ``ModelUnavailable`` with a remedy."""
+
+_Opens = TypeVar("_Opens", bound=Callable[[ModelSpec], Model])
+
+
+def takes(*arguments: Mapping[str, str]) -> Callable[[_Opens], _Opens]:
+    """Declares the arguments of an adapter, each with a line that ``sgpbench models show`` prints.
+
+    ``body.NAME`` stands for a family of arguments. An argument that is not declared is answered with the nearest one;
+    an adapter that declares none is not checked.
+    """
+
+    def declare(adapter: _Opens) -> _Opens:
+        setattr(adapter, _DECLARED, {name: line for part in arguments for name, line in part.items()})
+        return adapter
+
+    return declare
+
+
+def arguments_of(adapter: Adapter) -> Mapping[str, str] | None:
+    """What an adapter declared with ``takes``; ``None`` if nothing."""
+    declared: Mapping[str, str] | None = getattr(adapter, _DECLARED, None)
+    return declared
+
+
+_DECLARED = "declared_arguments"

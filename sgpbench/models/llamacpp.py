@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Literal
 
 from sgpbench.errors import ModelUnavailable, TransientError, UsageError, unknown_name
-from sgpbench.models.interface import Concurrency, Model, ModelSpec, Price
+from sgpbench.models.interface import Concurrency, Model, ModelSpec, Price, takes
 from sgpbench.models.llamacpp_prompts import FORMATS, PromptFormat
 from sgpbench.models.llamacpp_server import Answer, LlamaServer, ServerOptions
 from sgpbench.models.llamacpp_weights import find_weights, weights_sha256
@@ -52,6 +52,7 @@ _SAMPLERS: Mapping[str, float] = {"top_k": 0, "min_p": 0.0, "repeat_penalty": 1.
 """llama.cpp has defaults of its own for these, which no protocol asks for: they are switched off unless asked for."""
 
 
+@takes(ARGUMENTS)
 def open_llamacpp(spec: ModelSpec) -> Model:
     """A GGUF model: a path, or the id of packaged weights. The weights are loaded at the first request.
 

@@ -21,9 +21,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, cast
 
 from sgpbench.errors import UsageError
-from sgpbench.models.connection import HOSTED, Connection, Servers, connection_of
+from sgpbench.models.connection import HOSTED, SHARED_ARGUMENTS, Connection, Servers, connection_of
 from sgpbench.models.http_errors import failure_of, pace_of
-from sgpbench.models.interface import Concurrency, Model, ModelSpec, Price
+from sgpbench.models.interface import Concurrency, Model, ModelSpec, Price, takes
 from sgpbench.models.limiter import Pace
 from sgpbench.models.openai_replies import EmbeddedError, read_chat, read_completions, read_responses
 from sgpbench.models.sampling_rules import Chosen, SamplingRules
@@ -51,6 +51,7 @@ ARGUMENTS: Mapping[str, str] = {
 }
 
 
+@takes(SHARED_ARGUMENTS, ARGUMENTS)
 def open_openai(spec: ModelSpec) -> Model:
     """Opens a model behind OpenAI's API or one like it.
 

@@ -21,9 +21,20 @@ from typing import cast
 from sgpbench.errors import PluginError, SgpbenchError, UnsupportedParameter, UsageError, unknown_name
 from sgpbench.models import catalog
 from sgpbench.models.catalog import CatalogEntry
-from sgpbench.models.interface import Adapter, Concurrency, Model, ModelSpec, Price
+from sgpbench.models.interface import Adapter, Concurrency, Model, ModelSpec, Price, arguments_of
+from sgpbench.paths import root_folder
 
-__all__ = ["BUILT_IN", "GROUP", "adapter_names", "find_entry", "known_models", "open_model", "resolve"]
+__all__ = [
+    "BUILT_IN",
+    "COMMON_ARGUMENTS",
+    "GROUP",
+    "adapter_arguments",
+    "adapter_names",
+    "find_entry",
+    "known_models",
+    "open_model",
+    "resolve",
+]
 
 GROUP = "sgpbench.models"
 BUILT_IN: Mapping[str, str] = {
@@ -43,6 +54,19 @@ _SAMPLING: Mapping[str, Callable[[str], float | int | str]] = {
     "max_tokens": int,
     "stop": str,
 }
+COMMON_ARGUMENTS: Mapping[str, str] = {
+    "temperature": "instead of the protocol's, 0 to 2",
+    "top_p": "instead of the protocol's, 0 to 1",
+    "max_tokens": "most tokens of an answer, instead of the protocol's",
+    "stop": "a text at which an answer ends, instead of the protocol's",
+    "price_input": "US dollars per million tokens, with price_output; price_cached and price_reasoning may stand beside",
+    "price_output": "see price_input",
+    "price_cached": "see price_input",
+    "price_reasoning": "see price_input",
+    "sees": "true: the model takes pictures, so it can judge",
+}
+"""Arguments of every model, whatever its adapter, each with a line for people."""
+_SYSTEM_PROMPT = {"system", "system_prompt", "system_message", "instructions", "prompt"}
 _PRICES = ("price_input", "price_output", "price_cached", "price_reasoning")
 _MODEL_HAS = (
     *("name", "accepts", "sees", "max_n", "seeds", "concurrency", "price", "endpoint", "device", "identity"),
@@ -139,7 +163,12 @@ def _adapter_and_id(name: str) -> tuple[str, str]:
     if slash and adapter in adapter_names():
         raise UsageError(f"'{name}' names no model.", remedy=f"Write {adapter}/ and the model's id.")
     if slash:
-        raise unknown_name("adapter", adapter, adapter_names(), listing=_LISTING)
+        error = unknown_name("adapter", adapter, adapter_names(), listing=_LISTING)
+        error.remedy = (
+            f"{error.remedy} A server with an OpenAI-compatible API, whichever it is, is asked as "
+            f"--model openai/{model_id or 'NAME'} --model-arg base_url=http://HOST:PORT/v1."
+        )
+        raise error
     names = [known for entry in catalog.known_models() for known in entry.names]
     raise unknown_name("model", name, names, listing=_LISTING)
 
@@ -177,6 +206,7 @@ def open_model(spec: ModelSpec) -> Model:
         PluginError: the adapter cannot be loaded or breaks; the message names it and its error.
     """
     adapter, ours = _load_adapter(spec.adapter)
+    _check_arguments(spec, adapter)
     if ours:
         return adapter(spec)
     where = f"The adapter '{spec.adapter}'"
@@ -189,6 +219,39 @@ def open_model(spec: ModelSpec) -> Model:
     if missing := [name for name in _MODEL_HAS if not hasattr(model, name)]:
         raise PluginError(f"{where} returned no model: it lacks {', '.join(missing)}.")
     return model
+
+
+def adapter_arguments(name: str) -> Mapping[str, str] | None:
+    """What the adapter of a model (``adapter/model-id``, or a catalog name) takes: argument → a line for people.
+
+    ``None`` if it declares nothing. Imports the adapter's module, and no provider's SDK.
+
+    Raises:
+        UsageError: there is no such adapter. PluginError: it does not load.
+    """
+    adapter, _ = _load_adapter(resolve(name).adapter)
+    return arguments_of(adapter)
+
+
+def _check_arguments(spec: ModelSpec, adapter: Adapter) -> None:
+    declared = arguments_of(adapter)
+    if not declared:
+        return
+    families = tuple(name.removesuffix("NAME") for name in declared if name.endswith(".NAME"))
+    for name in spec.args:
+        if name in declared or (name.startswith(families) and name not in families):
+            continue
+        if name in _SYSTEM_PROMPT:
+            raise UsageError(
+                f"'{name}' decides what every model is asked, so it is no argument of {spec.name}.",
+                remedy='It belongs in a protocol file: write system = """...""" under [generation.default] and each '
+                f"[generation.tasks.NAME] of it. Copy {root_folder('protocols') / 'v1.toml'}, change its name, and run "
+                "with --protocol FILE.toml.",
+            )
+        known = [one.removesuffix("NAME") if one.endswith(".NAME") else one for one in (*declared, *COMMON_ARGUMENTS)]
+        raise unknown_name(
+            f"argument of {spec.name}", name, known, listing=f"sgpbench models show {spec.adapter}/{spec.model_id}"
+        )
 
 
 def _load_adapter(name: str) -> tuple[Adapter, bool]:

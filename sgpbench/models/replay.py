@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from sgpbench.errors import ModelUnavailable
-from sgpbench.models.interface import Concurrency, ModelSpec, Price
+from sgpbench.models.interface import Concurrency, ModelSpec, Price, takes
 from sgpbench.records import Completion, FinishReason, Json, Request, Usage
 
 __all__ = ["Replay", "open_replay"]
@@ -110,6 +110,7 @@ def _read(path: Path) -> Iterator[_Recorded]:
         ) from None
 
 
+@takes({"name": "whose completions they are (default: the path)"})
 def open_replay(spec: ModelSpec) -> Replay:
     """Opens ``replay/<path>``; ``--model-arg name=NAME`` says whose completions they are.
 

@@ -19,7 +19,7 @@ from typing import Literal
 from sgpbench.errors import ModelError, ModelUnavailable, TransientError, UsageError, unknown_name
 from sgpbench.models.checkpoints import checkpoint_fingerprint
 from sgpbench.models.connection import SHARED_ARGUMENTS, seconds
-from sgpbench.models.interface import Concurrency, Model, ModelSpec, Price
+from sgpbench.models.interface import Concurrency, Model, ModelSpec, Price, takes
 from sgpbench.models.openai_adapter import open_openai
 from sgpbench.models.sampling_rules import SamplingRules
 from sgpbench.models.vllm_server import VllmServer, find_executable, serve_command, served_context
@@ -80,6 +80,7 @@ _SECRET_FLAGS = frozenset({"api-key", "hf-token", "ssl-keyfile-password"})
 _MOST_SAMPLES = 64
 
 
+@takes(ARGUMENTS)
 def open_vllm(spec: ModelSpec) -> Model:
     """A checkpoint served by vLLM. A server of ours is started at the first request.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -26,6 +25,7 @@ from sgpbench.run.prepare import Planned, choose_metrics
 from sgpbench.run.progress import RunProgress, report
 from sgpbench.run.turns import NO_TURN, Turn, turns_on_device
 from sgpbench.svg.sandbox import Sandbox
+from sgpbench.terminal import say
 
 __all__ = ["execute"]
 
@@ -105,7 +105,7 @@ class _Interrupts:
     def _act(self) -> None:
         self.count += 1
         if self.count == 1:
-            print("Stopping: waiting for what is in flight. Press Ctrl-C again to stop at once.", file=sys.stderr)
+            say("Stopping: waiting for what is in flight. Press Ctrl-C again to stop at once.", err=True)
         if self.count <= len(self._actions):
             self._actions[self.count - 1]()
 

@@ -46,10 +46,11 @@ class Finished:
 
 
 class StoredReplies:
-    """Judges' replies in the run's store."""
+    """Judges' replies in the run's store; ``arrived`` is told of each new one."""
 
-    def __init__(self, store: RunStore, judge: str | None) -> None:
+    def __init__(self, store: RunStore, judge: str | None, arrived: Callable[[Completion], None] | None = None) -> None:
         self._store = store
+        self._arrived = arrived
         self._judge = judge or ""
         self._view = store.view()
         self._fresh: dict[str, str] = {}
@@ -61,6 +62,8 @@ class StoredReplies:
     def put(self, key: str, completion: Completion) -> None:
         """Queues a reply for the store; it is committed within milliseconds."""
         self._fresh[key] = completion.text
+        if self._arrived:
+            self._arrived(completion)
         stored = self._store.add_reply(key, self._judge, completion)
         stored.add_done_callback(lambda done: done.exception() or self._fresh.pop(key, None))
 
@@ -144,7 +147,7 @@ class Pipeline:
         replies = None
         try:
             self._claim(store)
-            replies = StoredReplies(store, planned.options.judge)
+            replies = StoredReplies(store, planned.options.judge, self._progress.judged)
             if "score" in planned.options.stages:
                 metrics, skipped = await choose_metrics(
                     *(planned.plan, planned.options),

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sgpbench.records import Completion, Outcome
+from sgpbench.terminal import console, say, styled
 
 __all__ = ["RunProgress", "report"]
 
@@ -59,6 +60,12 @@ class RunProgress:
             self.last_at = time.monotonic() if self.done >= self.wanted else None
             if outcome is not Outcome.OK:
                 self.outcomes[str(outcome)] += 1
+
+    def judged(self, reply: Completion) -> None:
+        """Counts what a judge's or answerer's reply has cost."""
+        if reply.cost_usd is not None:
+            self.priced = True
+            self.cost_usd += reply.cost_usd
 
     def drawn(self, outcome: Outcome) -> None:
         """Counts a finished rendering."""
@@ -136,17 +143,17 @@ async def _plain(runs: Sequence[RunProgress]) -> None:
         await asyncio.sleep(_PLAIN_EVERY_S)
         for progress in runs:
             if not progress.finished and progress.done != progress.done_before:
-                print(f"{progress.label}: {_details(progress)}", file=sys.stderr, flush=True)
+                say(f"{progress.label}: {_details(progress)}", err=True)
 
 
 async def _live(runs: Sequence[RunProgress]) -> None:
-    from rich.console import Console, Group
+    from rich.console import Group
     from rich.live import Live
     from rich.progress_bar import ProgressBar
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(stderr=True)
+    screen = console(err=True)
 
     def draw() -> Group:
         lines: list[Table | Text] = []
@@ -154,11 +161,13 @@ async def _live(runs: Sequence[RunProgress]) -> None:
             if progress.finished or (not progress.done and not progress.rate and len(runs) > 4):
                 continue
             row = Table.grid(padding=(0, 1))
-            row.add_row(Text(progress.label, style="bold"), ProgressBar(progress.wanted, progress.done, width=24))
-            lines += [row, Text("  " + _details(progress), overflow="ellipsis", no_wrap=True, style="dim")]
+            row.add_row(styled(progress.label, "bold"), ProgressBar(progress.wanted, progress.done, width=24))
+            details = styled("  " + _details(progress), "dim")
+            details.overflow, details.no_wrap = "ellipsis", True
+            lines += [row, details]
         return Group(*lines)
 
-    with Live(draw(), console=console, refresh_per_second=8, transient=True) as live:
+    with Live(draw(), console=screen, refresh_per_second=8, transient=True) as live:
         while True:
             await asyncio.sleep(0.15)
             live.update(draw())

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
 
 from sgpbench.metrics.shapes.geometry import Figure
 from sgpbench.metrics.shapes.pieces import with_pieces_joined
@@ -113,6 +112,9 @@ def _matches(things: Things, scene: Scene) -> _Matches:
                 cost[row, column] += 0.01 * column / (1 + len(things.things))
     matches = _Matches({group.id: [] for group in scene.groups}, [])
     taken = set()
+    # Imported here: it takes as long as many drawings, and a run should be asking its model by then.
+    from scipy.optimize import linear_sum_assignment
+
     rows, columns = linear_sum_assignment(cost)
     for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
         if column < len(things.things):
