@@ -26,6 +26,7 @@ LAYERS = {
     "protocol": 2,
     "records": 1,
     "paths": 1,
+    "system": 1,
     "errors": 0,
 }
 SIBLINGS = {("metrics", "tasks")}  # a lower number alone does not make these allowed
