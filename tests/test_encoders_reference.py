@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from extras import how_to_get
 from PIL import Image
 
 from sgpbench.metrics.embedder import acquire_embedder, release_embedder
@@ -23,8 +24,8 @@ from sgpbench.metrics.registry import open_metric
 from sgpbench.protocol import load_protocol
 from sgpbench.records import Drawing, Outcome, Prompt, Question, Reference, Score
 
-pytest.importorskip("torch")
-pytest.importorskip("open_clip")
+pytest.importorskip("torch", reason=how_to_get("metrics"))
+pytest.importorskip("open_clip", reason=how_to_get("metrics"))
 
 import torch
 from encoder_weights import save_all

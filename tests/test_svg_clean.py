@@ -8,6 +8,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from extras import needs_extra
 from lxml import etree
 from PIL import Image
 from svg_support import NS, PAPER, V1, picture, svg
@@ -118,6 +119,8 @@ def test_a_namespace_that_is_no_address_is_neither_an_error_nor_a_repair(frame: 
 
 @pytest.mark.parametrize("rule", [V1, PAPER], ids=["v1", "paper"])
 def test_a_drawing_with_an_odd_namespace_is_drawn_whatever_its_worker_read_before(rule: RendererRule) -> None:
+    if rule is PAPER:
+        needs_extra("paper", "cairosvg")
     program = ODD_NAMESPACES[0].format('viewBox="0 0 9 9"><rect width="9" height="9" fill="red"/>')
     with Sandbox(rule, "none", workers=1) as sandbox:
         drawn = [sandbox.submit(one).result() for one in (program, "<svg><g></svg>", program)]

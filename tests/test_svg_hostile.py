@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from extras import needs_extra
 from hostile.corpus import Hostile, corpus, outside_attacks, svg
 from PIL import Image
 from svg_support import PAPER, V1, impatient, picture
@@ -108,7 +109,7 @@ def test_every_costly_program_has_its_outcome_and_touches_nothing(trap: Trap) ->
 
 @pytest.mark.parametrize("repair", ["none", pytest.param("lxml-recover", marks=pytest.mark.slow)])
 def test_the_papers_renderer_reads_nothing_outside_either(trap: Trap, repair: str) -> None:
-    pytest.importorskip("cairosvg")
+    needs_extra("paper", "cairosvg")
     with Sandbox(PAPER, "lxml-recover" if repair == "lxml-recover" else "none", workers=2) as sandbox:
         items = outside_attacks(trap.canary, trap.address)
         for item, future in [(item, sandbox.submit(item.program())) for item in items]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from extras import needs_extra
 from hostile.corpus import filtered, use_bomb
 from svg_support import NS, PAPER, V1, impatient, picture, svg
 
@@ -311,7 +312,7 @@ def test_a_worker_that_cannot_start_is_our_error_and_no_outcome(monkeypatch: pyt
 
 
 def test_the_paper_draws_at_the_drawings_own_size_on_white() -> None:
-    pytest.importorskip("cairosvg")
+    needs_extra("paper", "cairosvg")
     with Sandbox(PAPER, "none", workers=1) as sandbox:
         rendered = draw(sandbox, f'<svg {NS} width="30" height="20"><rect width="15" height="20" fill="red"/></svg>')
         pixels = picture(rendered.png)
@@ -332,7 +333,7 @@ def test_the_paper_draws_at_the_drawings_own_size_on_white() -> None:
 
 
 def test_the_paper_recovers_unclosed_programs() -> None:
-    pytest.importorskip("cairosvg")
+    needs_extra("paper", "cairosvg")
     with Sandbox(PAPER, "lxml-recover", workers=1) as sandbox:
         rendered = draw(sandbox, f'<svg {NS} width="30" height="20"><rect width="15" height="20"')
         assert (rendered.outcome, rendered.width) == (Outcome.OK, 30)

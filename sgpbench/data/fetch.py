@@ -7,7 +7,6 @@ A file is written to ``NAME.part`` and renamed once its hash is right. One with 
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +27,7 @@ from sgpbench.data.manifest import load_manifest
 from sgpbench.data.plausible import implausible
 from sgpbench.data.store import DataStore, WantedFile
 from sgpbench.errors import DataError
+from sgpbench.system import lock_exclusively
 
 __all__ = ["FileResult", "Progress", "fetch", "missing_files", "with_needed"]
 
@@ -128,7 +128,7 @@ def _writing(folder: Path) -> Iterator[None]:
         raise disk_error(error, guard) or error from None
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_exclusively(handle)
         except BlockingIOError:
             raise DataError(f"Another `sgpbench data fetch` is writing to {folder}.", remedy="Wait for it.") from None
         yield

@@ -273,7 +273,8 @@ def _read(item: ImageItem) -> Read:
 
 
 def _vectors(rows: torch.Tensor) -> NDArray[np.float32]:
-    return rows.to("cpu", torch.float32).numpy()
+    vectors: NDArray[np.float32] = rows.to("cpu", torch.float32).numpy()
+    return vectors
 
 
 def _joined(parts: Sequence[Reply]) -> Reply:

@@ -11,7 +11,6 @@ reproducible too. ``identity`` says ``batched`` where it applies.
 from __future__ import annotations
 
 import asyncio
-import os
 import queue
 import threading
 import time
@@ -29,6 +28,7 @@ from sgpbench.models.llamacpp_weights import find_weights, weights_sha256
 from sgpbench.models.sampling_rules import Chosen, SamplingRules
 from sgpbench.protocol import canonical_hash
 from sgpbench.records import Completion, Json, Message, Request, TextPart, Usage
+from sgpbench.system import available_cores
 
 __all__ = ["ARGUMENTS", "LlamaModel", "open_llamacpp"]
 
@@ -87,7 +87,7 @@ class LlamaModel:
         self.accepts: frozenset[Literal["messages", "text"]] = frozenset(
             {"messages", "text"} if self._format.raw_text else {"messages"}
         )
-        small, cores = weights.stat().st_size < _SMALL_BYTES, len(os.sched_getaffinity(0))
+        small, cores = weights.stat().st_size < _SMALL_BYTES, available_cores()
         slots = _whole(spec, "slots", 1 if small else 8, least=1)
         self._servers = _whole(spec, "servers", min(cores, _MOST_SERVERS) if small else 1, least=1)
         self._options = ServerOptions(

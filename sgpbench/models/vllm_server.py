@@ -98,8 +98,14 @@ class VllmServer:
         """Starts it and waits until it is healthy.
 
         Raises:
-            ModelUnavailable: it ended, or took too long; the message holds the last lines of its log.
+            ModelUnavailable: it ended, or took too long; the message holds the last lines of its log. Or this system
+                cannot watch over a server.
         """
+        if not hasattr(os, "pidfd_open"):
+            raise ModelUnavailable(
+                "sgpbench starts vLLM only on Linux, where it can watch over the server.",
+                remedy="Start it yourself, and name it with --model-arg base_url=http://HOST:8000/v1",
+            )
         for left in reversed(range(_ADDRESS_TRIES)):
             port = _free_port()
             self._launch(port)

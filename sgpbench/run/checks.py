@@ -20,6 +20,7 @@ from sgpbench.paths import cache_dir, data_dirs
 from sgpbench.protocol import load_protocol
 from sgpbench.records import Outcome
 from sgpbench.svg.sandbox import Sandbox
+from sgpbench.system import missing_confinements
 
 __all__ = ["Check", "check_machine"]
 
@@ -63,7 +64,8 @@ def _rendering() -> list[Check]:
             checks.append(Check("Rendering", title, False, error.message, error.remedy or remedy))
             continue
         works = rendered.outcome is Outcome.OK
-        detail = f"draws, with text; sandbox {level}" if works else f"fails: {rendered.message}"
+        missing = f" (not here: {', '.join(missing_confinements())})" if level == "partial" else ""
+        detail = f"draws, with text; sandbox {level}{missing}" if works else f"fails: {rendered.message}"
         checks.append(Check("Rendering", title, works, detail, None if works else remedy))
     return checks
 

@@ -7,7 +7,6 @@ beside the database and given up when the disk is full, so that what was already
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import queue
@@ -21,6 +20,7 @@ from typing import Any, TypeVar
 import psutil
 
 from sgpbench.errors import StoreError
+from sgpbench.system import lock_exclusively
 
 __all__ = ["APPLICATION_ID", "Database", "open_reader"]
 
@@ -197,7 +197,10 @@ class Database:
                 remedy="Choose a writable directory with --runs-dir.",
             ) from None
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_exclusively(handle.fileno())
+        except StoreError:
+            handle.close()
+            raise
         except OSError:
             handle.seek(0)
             owner = handle.read().strip() or "unknown"

@@ -11,13 +11,19 @@ import ctypes
 import errno
 import os
 import platform
-import resource
 import signal
 import socket
 import struct
 import sys
 from collections.abc import Callable
 from pathlib import Path
+
+try:
+    import resource
+except ImportError:
+    _HAS_LIMITS = False
+else:
+    _HAS_LIMITS = True
 
 __all__ = ["die_with_parent", "forbid_calls", "forbid_files", "is_confined", "limit_resources", "mapped_bytes"]
 
@@ -84,16 +90,22 @@ def mapped_bytes() -> int | None:
     """The address space that this process has mapped; ``None`` where the system does not say."""
     if not _LINUX:
         return None
-    return int(Path("/proc/self/statm").read_text("ascii").split()[0]) * resource.getpagesize()
+    return int(Path("/proc/self/statm").read_text("ascii").split()[0]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def limit_resources(address_space: int | None) -> None:
-    """No more than ``address_space`` bytes mapped, stacks included; no core dumps, few open files and small ones."""
+def limit_resources(address_space: int | None) -> bool:
+    """No more than ``address_space`` bytes mapped, stacks included; no core dumps, few open files and small ones.
+
+    Says whether it holds: it does not where this Python has no module ``resource``.
+    """
+    if not _HAS_LIMITS:
+        return False
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
     if address_space is not None:
         resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
+    return True
 
 
 def forbid_files(readable: Path) -> bool:

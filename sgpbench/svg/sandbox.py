@@ -26,6 +26,7 @@ from sgpbench.records import Flag, Outcome
 from sgpbench.svg.frames import FrameError
 from sgpbench.svg.process import Worker
 from sgpbench.svg.render import require_version
+from sgpbench.system import require_workers
 
 if TYPE_CHECKING:
     from sgpbench.protocol import RendererRule, Repair
@@ -34,7 +35,10 @@ if TYPE_CHECKING:
 __all__ = ["Rendered", "Sandbox"]
 
 _PENDING_BYTES = 64 * 1024 * 1024
-_NOT_THE_DRAWINGS = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT})
+# Looked up by name: Windows lacks some, and this module must be importable there.
+_NOT_THE_DRAWINGS = frozenset(
+    getattr(signal, name) for name in ("SIGKILL", "SIGTERM", "SIGHUP", "SIGINT") if hasattr(signal, name)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,7 @@ class Sandbox:
     """
 
     def __init__(self, rule: RendererRule, repair: Repair, *, workers: int | None = None) -> None:
+        require_workers()
         require_version(rule.name, rule.version)
         self._rule = rule
         self._settings: Mapping[str, Json] = {

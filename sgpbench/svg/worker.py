@@ -87,9 +87,9 @@ def main() -> None:
         pipe.send(b"E", json.dumps({"message": reason, "remedy": "Install it again."}).encode())
         return
     mapped = confine.mapped_bytes()
-    confine.limit_resources(None if mapped is None else mapped + _STACK_BYTES + settings.memory_bytes)
+    limits = confine.limit_resources(None if mapped is None else mapped + _STACK_BYTES + settings.memory_bytes)
     # Threads inherit this; the calls are forbidden in all threads at once, when no more thread is to be started.
-    files = confine.forbid_files(FONTS_FOLDER)
+    files = confine.forbid_files(FONTS_FOLDER) and limits
     threading.stack_size(_STACK_BYTES)
     worker = threading.Thread(target=_serve, args=(pipe, renderer, settings, files))
     worker.start()
