@@ -86,7 +86,8 @@ def print_documents(documents: Sequence[_Document], *, as_json: bool) -> int:
 
 def _headline_columns(documents: Sequence[_Document]) -> list[str]:
     """The columns worth a place on a terminal: headlines first, then their parts, in the documents' order."""
-    names = list(dict.fromkeys(name for document in documents for name in document["metrics"]))
+    named = (name for document in documents for name in (*document["metrics"], *document["unfinished"]))
+    names = list(dict.fromkeys(named))
     kept = [name for name in names if name != "validity" and not name.startswith("structure.")]
     kept.sort(key=lambda name: "." in name.partition("]")[2] or ("." in name and "[" not in name))
     return kept[:_MOST_COLUMNS]
@@ -107,11 +108,19 @@ def _print_table(console: Console, title: str, documents: Sequence[_Document]) -
         cells = [
             Text(document["model"]),
             Text(str(document["prompts"])),
-            Text(_percent(document["metrics"].get("validity"))),
+            Text(_waiting(document, "validity") or _percent(document["metrics"].get("validity"))),
         ]
-        cells += [Text(_interval(document["metrics"].get(name))) for name in columns]
+        cells += [Text(_waiting(document, name) or _interval(document["metrics"].get(name))) for name in columns]
         table.add_row(*cells)
     console.print(table)
+
+
+def _waiting(document: _Document, column: str) -> str:
+    """``270 of 300 judged`` where a column has no number yet, else nothing."""
+    from sgpbench.results.unfinished import in_words
+
+    unfinished = document["unfinished"].get(column)
+    return in_words(unfinished) if unfinished else ""
 
 
 def _percent(number: _Document | None) -> str:
@@ -129,6 +138,7 @@ def _interval(number: _Document | None) -> str:
 
 
 def _print_remarks(console: Console, documents: Sequence[_Document]) -> None:
+    shown = {"validity", *_headline_columns(documents)}
     for document in documents:
         outcomes = ", ".join(f"{count} {name}" for name, count in document["outcomes"].items())
         status = "" if document["status"] == "complete" else f" ({document['status']})"
@@ -142,12 +152,17 @@ def _print_remarks(console: Console, documents: Sequence[_Document]) -> None:
             )
             for outcome, message in pending["last_failures"].items():
                 console.print(f"  [dim]the last {_plain(outcome)}: {_plain(message)}[/]", soft_wrap=True)
+        for name, unfinished in document["unfinished"].items():
+            if name in shown and unfinished["bounds"]:
+                low, high = unfinished["bounds"]
+                bounds = f"{name}: no number yet; bounds {low:.3f} to {high:.3f}, whatever is still to come"
+                console.print(f"  [dim]{_plain(bounds)}[/]", soft_wrap=True)
         cost = document["usage"].get("cost_usd")
         if cost:
             console.print(f"  [dim]cost ${cost:.4f}[/]")
         console.print(f"  [dim]{_plain(document['path'])}[/]", soft_wrap=True)
     skipped = {name: reason for document in documents for name, reason in document["skipped"].items()}
-    scored = {name for document in documents for name in document["metrics"]}
+    scored = {name for document in documents for name in (*document["metrics"], *document["unfinished"])}
     for name, reason in skipped.items():
         if not name.startswith("structure.") and name.split(".")[0] not in scored:
             console.print(f"[yellow]{_plain(name)}[/]: {_plain(str(reason))}", soft_wrap=True)
