@@ -111,7 +111,7 @@ def print_documents(documents: Sequence[_Document], *, as_json: bool, ended_earl
     for document in documents:
         groups.setdefault((document["task"], document["protocol"], document["split"]), []).append(document)
     for (task, protocol, split), members in groups.items():
-        if scored := [document for document in members if document["metrics"]]:
+        if scored := [document for document in members if document["metrics"] or document["unfinished"]]:
             _print_table(out, f"{task} · {protocol} · {split}", scored)
         _print_remarks(out, members, ended_early)
     return 3 if incomplete else 0
@@ -119,7 +119,8 @@ def print_documents(documents: Sequence[_Document], *, as_json: bool, ended_earl
 
 def _headline_columns(documents: Sequence[_Document]) -> list[str]:
     """The columns worth a place on a terminal: headlines first, then their parts, in the documents' order."""
-    names = list(dict.fromkeys(name for document in documents for name in document["metrics"]))
+    named = (name for document in documents for name in (*document["metrics"], *document["unfinished"]))
+    names = list(dict.fromkeys(named))
     kept = [name for name in names if name != "validity" and not name.startswith("structure.")]
     kept.sort(key=lambda name: "." in name.partition("]")[2] or ("." in name and "[" not in name))
     return kept[:_MOST_COLUMNS]
@@ -171,12 +172,20 @@ def _first_cells(document: _Document) -> list[str]:
     return [
         one_line(document["model"]),
         str(document["prompts"]),
-        _percent(document["metrics"].get("validity")),
+        _waiting(document, "validity") or _percent(document["metrics"].get("validity")),
     ]
 
 
 def _number(document: _Document, name: str) -> str:
-    return _interval(document["metrics"].get(name))
+    return _waiting(document, name) or _interval(document["metrics"].get(name))
+
+
+def _waiting(document: _Document, column: str) -> str:
+    """``270 of 300 judged`` where a column has no number yet, else nothing."""
+    from sgpbench.results.unfinished import in_words
+
+    unfinished = document["unfinished"].get(column)
+    return in_words(unfinished) if unfinished else ""
 
 
 def _percent(number: _Document | None) -> str:
@@ -194,6 +203,8 @@ def _interval(number: _Document | None) -> str:
 
 
 def _print_remarks(out: Console, documents: Sequence[_Document], ended_early: Collection[str]) -> None:
+    shown = {"validity", *_headline_columns(documents)}
+
     def remark(words: str, style: str = "dim") -> None:
         out.print(styled(words, style), soft_wrap=True)
 
@@ -209,6 +220,10 @@ def _print_remarks(out: Console, documents: Sequence[_Document], ended_early: Co
                 remark(f"  the last {outcome}: {one_line(message)}")
             if document["path"] not in ended_early:
                 remark("  Run it again to continue.", "yellow")
+        for name, unfinished in document["unfinished"].items():
+            if name in shown and unfinished["bounds"]:
+                low, high = unfinished["bounds"]
+                remark(f"  {name}: no number yet; bounds {low:.3f} to {high:.3f}, whatever is still to come")
         if cost := cost_in_words(document["usage"]):
             remark(f"  {cost}")
         remark(f"  {document['path']}")
@@ -216,7 +231,7 @@ def _print_remarks(out: Console, documents: Sequence[_Document], ended_early: Co
     skipped = {
         name: reason for document in documents if document["metrics"] for name, reason in document["skipped"].items()
     }
-    scored = {name for document in documents for name in document["metrics"]}
+    scored = {name for document in documents for name in (*document["metrics"], *document["unfinished"])}
     for name, reason in skipped.items():
         if not name.startswith("structure.") and name.split(".")[0] not in scored:
             remark(f"{name}: {reason}", "yellow")

@@ -15,12 +15,15 @@ from typing import Literal
 from sgpbench.leaderboard.entries import Entry, preferred
 from sgpbench.leaderboard.naming import plain, slug
 from sgpbench.leaderboard.standings import Standings
+from sgpbench.records import HARNESS_OUTCOMES
+from sgpbench.results.counting import metric_of
 from sgpbench.results.ranking import Rank
 from sgpbench.results.schema import Metric, ScoringColumn, column_key, rankable
+from sgpbench.results.unfinished import in_words
 
 __all__ = ["Board", "BoardColumn", "Cell", "Row", "make_boards", "rankable_entries"]
 
-Missing = Literal["not-run", "not-scored", "other-scorer"]
+Missing = Literal["not-run", "not-scored", "other-scorer", "unfinished"]
 TASK_ORDER = ("comp", "scene", "object", "shapes")
 
 
@@ -55,6 +58,8 @@ class Cell:
     reasons: tuple[str, ...]
     """Why it is not ranked."""
     missing: Missing | None
+    so_far: str = ""
+    """How far a column has come that has no number yet: ``270 of 300 judged``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,16 +102,27 @@ class Row:
 
     @property
     def validity(self) -> float | None:
-        """Drawings per sample over all its tasks."""
+        """Drawings per sample over all its tasks; ``None`` while samples of one are pending."""
+        if self.validity_pending:
+            return None
         samples = sum(entry.result.samples for entry in self.entries.values())
         good = sum(n for e in self.entries.values() for outcome, n in e.result.outcomes.items() if outcome == "ok")
         return good / samples if samples else None
 
     @property
+    def validity_pending(self) -> bool:
+        """Whether samples of a task are still pending, so that no share can be given."""
+        return any(
+            entry.result.samples < entry.result.prompts * entry.result.identity.samples
+            or any(entry.result.outcomes.get(outcome) for outcome in HARNESS_OUTCOMES)
+            for entry in self.entries.values()
+        )
+
+    @property
     def cost_per_thousand(self) -> float | None:
-        """US dollars per 1,000 prompts over all its tasks; ``None`` unless all are known."""
+        """US dollars per 1,000 prompts that were answered, over all its tasks; ``None`` unless all are known."""
         costs = [entry.result.execution.cost_usd for entry in self.entries.values()]
-        prompts = sum(entry.result.prompts for entry in self.entries.values())
+        prompts = sum(entry.prompts_answered for entry in self.entries.values())
         known = [cost for cost in costs if cost is not None]
         return 1000 * sum(known) / prompts if prompts and len(known) == len(costs) else None
 
@@ -114,7 +130,7 @@ class Row:
     def tokens_per_drawing(self) -> float | None:
         """Output tokens per sample over all its tasks; ``None`` unless all are known."""
         counts = [entry.tokens_per_drawing for entry in self.entries.values()]
-        samples = [entry.result.samples for entry in self.entries.values()]
+        samples = [entry.answered for entry in self.entries.values()]
         known = [(count, n) for count, n in zip(counts, samples, strict=True) if count is not None]
         total = sum(n for _, n in known)
         return sum(count * n for count, n in known) / total if total and len(known) == len(counts) else None
@@ -178,7 +194,7 @@ def _columns(entries: Sequence[Entry]) -> tuple[BoardColumn, ...]:
     """Columns by task, those with most models first; a task that nobody scored has one empty column."""
     members: dict[str, list[tuple[str, Entry]]] = defaultdict(list)
     for entry in entries:
-        for name in _headlines(entry):
+        for name in (*_headlines(entry), *_unfinished_headlines(entry)):
             members[column_key(entry.result, name)].append((name, entry))
     scored = {entry.result.identity.task for pairs in members.values() for _, entry in pairs}
     columns: list[tuple[tuple[int, str, int, str], BoardColumn]] = []
@@ -202,6 +218,16 @@ def _headlines(entry: Entry) -> list[str]:
     from sgpbench.leaderboard.digest import headline_columns
 
     return headline_columns(entry.result)
+
+
+def _unfinished_headlines(entry: Entry) -> list[str]:
+    """Headline columns that a result holds no number of yet."""
+    result = entry.result
+    return [
+        name
+        for name in sorted(result.unfinished)
+        if name == result.scoring[name].metric and metric_of(name) == result.headline
+    ]
 
 
 def _order(task: str, models: int, key: str) -> tuple[int, str, int, str]:
@@ -242,6 +268,9 @@ def _cell(column: BoardColumn, entries: Sequence[Entry], standings: Mapping[str,
         if column.name in _headlines(entry) and column_key(entry.result, column.name) == column.key
     ]
     entry = preferred(scored)
+    if entry is None and (waiting := preferred([one for one in entries if _waits(column, one)])):
+        so_far = in_words(waiting.result.unfinished[column.name].model_dump())
+        return Cell(waiting, None, None, tuple(waiting.unranked()), "unfinished", so_far)
     if entry is None:
         other = any(_headlines(one) for one in entries)
         return Cell(preferred(entries), None, None, (), "other-scorer" if other else "not-scored")
@@ -250,3 +279,8 @@ def _cell(column: BoardColumn, entries: Sequence[Entry], standings: Mapping[str,
     if ranked is None and not reasons:
         reasons.append("scored with weights that are not the published ones")
     return Cell(entry, entry.result.metrics[column.name], ranked, tuple(reasons), None)
+
+
+def _waits(column: BoardColumn, entry: Entry) -> bool:
+    """Whether a result is to have this column and has no number in it yet."""
+    return column.name in _unfinished_headlines(entry) and column_key(entry.result, column.name) == column.key

@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from sgpbench.errors import ResultError
 from sgpbench.protocol import canonical_hash
-from sgpbench.results.bootstrap import Floats
 from sgpbench.results.counting import metric_of
+from sgpbench.results.intervals import Floats
 from sgpbench.results.schema import Result
 
 __all__ = ["Digest", "digest_of", "headline_columns"]

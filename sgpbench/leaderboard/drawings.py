@@ -18,7 +18,7 @@ from sgpbench.leaderboard.naming import plain, shortened
 from sgpbench.leaderboard.thumbnails import Thumbnails
 from sgpbench.protocol import canonical_hash
 from sgpbench.records import Outcome, Prompt
-from sgpbench.results.bootstrap import Floats
+from sgpbench.results.intervals import Floats
 from sgpbench.tasks.selection import order_prompts
 
 __all__ = ["Extreme", "Shelf", "extremes", "nested_prompts", "shelf_of"]

@@ -11,6 +11,7 @@ from sgpbench.errors import ResultError
 from sgpbench.leaderboard.digest import Digest, digest_of
 from sgpbench.leaderboard.naming import slug
 from sgpbench.protocol import canonical_hash
+from sgpbench.records import Outcome
 from sgpbench.results.schema import Metric, Result, read_result, unrankable_reasons
 from sgpbench.results.validate import result_files
 
@@ -53,16 +54,26 @@ class Entry:
         return self.result.metrics.get("validity")
 
     @property
+    def answered(self) -> int:
+        """Samples that the model answered."""
+        return self.result.samples - self.result.outcomes.get(Outcome.API_ERROR, 0)
+
+    @property
+    def prompts_answered(self) -> float:
+        """The same in prompts, of which an unfinished run may have answered a part."""
+        return self.answered / self.result.identity.samples
+
+    @property
     def cost_per_thousand(self) -> float | None:
-        """US dollars per 1,000 prompts, without the judge; ``None`` where no price is known."""
+        """US dollars per 1,000 prompts that were answered, without the judge; ``None`` where no price is known."""
         cost = self.result.execution.cost_usd
-        return None if cost is None or not self.result.prompts else 1000 * cost / self.result.prompts
+        return None if cost is None or not self.prompts_answered else 1000 * cost / self.prompts_answered
 
     @property
     def tokens_per_drawing(self) -> float | None:
         """Output tokens per sample, reasoning included; ``None`` where the provider does not say."""
         tokens = self.result.tokens.output_tokens
-        return None if tokens is None or not self.result.samples or self.is_baseline else tokens / self.result.samples
+        return None if tokens is None or not self.answered or self.is_baseline else tokens / self.answered
 
     @property
     def date(self) -> str:

@@ -16,6 +16,7 @@ from sgpbench.leaderboard.entries import Entry
 from sgpbench.leaderboard.gallery import Gallery, Shown, script_json
 from sgpbench.leaderboard.naming import plain, safe_link, shortened
 from sgpbench.paths import root_folder
+from sgpbench.results.unfinished import in_words
 
 __all__ = ["POLICY", "PROMPTS_A_PAGE", "Site", "environment"]
 
@@ -49,6 +50,12 @@ MISSING = {
     "no-facts": ("g", "not stated", "The catalog does not say."),
     "baseline": ("h", "no model", "A baseline of ours, not a model: it has no parameters, no provider and no tokens."),
     "no-validity": ("i", "no samples", "There are no samples to count."),
+    "unfinished": (
+        "j",
+        "unfinished",
+        "Some of its samples are still to be answered, drawn or judged. Until then there is no number: failed drawings "
+        "count at once, good ones wait for their judge.",
+    ),
 }
 """Kind → mark, word, footnote. A value is never blank and never a zero that nobody measured."""
 
@@ -105,6 +112,7 @@ def environment() -> Environment:
     )
     made.globals.update(
         MISSING=MISSING,
+        in_words=lambda unfinished: in_words(unfinished.model_dump()),
         OUTCOME_WORDS=figures.OUTCOME_WORDS,
         cell_note=_cell_note,
         chip=_chip,

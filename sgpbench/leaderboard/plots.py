@@ -13,7 +13,7 @@ from markupsafe import Markup
 from sgpbench.leaderboard import figures
 from sgpbench.leaderboard.board import Board, BoardColumn, Row
 from sgpbench.leaderboard.naming import plain, shortened
-from sgpbench.results.bootstrap import Floats
+from sgpbench.results.intervals import Floats
 from sgpbench.results.schema import Metric
 
 __all__ = ["Plot", "PlotGroup", "pareto_front", "plot_groups"]

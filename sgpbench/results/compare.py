@@ -142,8 +142,11 @@ def _chosen_columns(one: PromptScores, other: PromptScores, wanted: Sequence[str
         for name in one.scoring
         if name in other.scoring and not _made_alike(one, other, name)
     ][:1]
+    reasons += list(_unfinished(one, other))
     if wanted:
         for name in wanted:
+            if name in one.unfinished or name in other.unfinished:
+                continue
             if name not in one.scoring and name not in other.scoring:
                 reasons.append(f"On {one.task}, there is no column '{name}'.")
         return [name for name in wanted if name in shared], reasons
@@ -214,9 +217,17 @@ def _compare_slice(
     )
 
 
+def _unfinished(one: PromptScores, other: PromptScores) -> Iterator[str]:
+    for scores in (one, other):
+        for name, words in scores.unfinished.items():
+            if metric_of(name) == scores.headline or metric_of(name) == "validity":
+                yield f"On {scores.task}, '{name}' of {scores.label} has no number yet: {words}."
+
+
 def _notes(one: PromptScores, other: PromptScores, common: int) -> Iterator[str]:
     if one.generation_hash != other.generation_hash:
         yield f"The models were asked in different ways ({one.protocol}, {other.protocol})."
+    yield from _unfinished(one, other)
     for scores in (one, other):
         if len(scores.prompts) > common:
             yield f"Only {common:,} of {len(scores.prompts):,} prompts of {scores.label} are common to both."

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sgpbench.records import HARNESS_OUTCOMES, Column, Outcome
-from sgpbench.results.bootstrap import Floats
+from sgpbench.results.intervals import Floats
 
 if TYPE_CHECKING:
     from sgpbench.protocol import InvalidRule, Scoring

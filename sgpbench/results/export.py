@@ -89,6 +89,7 @@ def build_result(
         "headline": headline,
         "scoring": {name: column.model_dump(mode="json") for name, column in scoring.items()},
         "metrics": summary["metrics"],
+        "unfinished": summary.get("unfinished", {}),
         "tokens": tokens,
         "model_info": _plain(model_info or {}),
         "execution": (execution or Execution()).model_dump(mode="json"),

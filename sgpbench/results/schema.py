@@ -132,6 +132,25 @@ class Metric(Number):
     """Other weightings, such as ``distinct texts``: each text counted once."""
 
 
+class Unfinished(_Frozen):
+    """A column of which some samples still wait: it has no number yet."""
+
+    settled: Count
+    """Samples that need nothing more."""
+    of: Annotated[int, Field(ge=1)]
+    """Samples that the number needs."""
+    bounds: Annotated[list[Finite], Field(min_length=2, max_length=2)] | None = None
+    """The lowest and the highest mean that the samples still to come allow; neither is an estimate."""
+
+    @model_validator(mode="after")
+    def _waits(self) -> Unfinished:
+        if self.settled >= self.of:
+            raise ValueError(f"{self.settled} of {self.of} samples are settled: then it is finished")
+        if self.bounds is not None and self.bounds[0] > self.bounds[1]:
+            raise ValueError(f"the bounds {self.bounds} are not in order")
+        return self
+
+
 class Tokens(_Frozen):
     """Tokens of all samples; null where the provider did not say."""
 
@@ -213,6 +232,8 @@ class Result(_Frozen):
     """Column → how it was made."""
     metrics: dict[str, Metric]
     """Column → its numbers; descriptive columns included."""
+    unfinished: dict[str, Unfinished] = {}
+    """Column that has no number yet → how far it has come; left out of the file where there is none."""
     skipped: dict[str, str]
     """Metric or column → why it is missing."""
     tokens: Tokens
@@ -238,6 +259,12 @@ class Result(_Frozen):
                 raise ValueError("a complete run has all samples of all prompts of its split")
         if strange := set(self.metrics) - set(self.scoring):
             raise ValueError(f"numbers of columns that 'scoring' does not describe: {', '.join(sorted(strange))}")
+        if strange := (set(self.unfinished) - set(self.scoring)) | (set(self.unfinished) & set(self.metrics)):
+            raise ValueError(
+                f"unfinished columns that are not described, or have numbers: {', '.join(sorted(strange))}"
+            )
+        if self.unfinished and self.status != "incomplete":
+            raise ValueError(f"a {self.status} run has no unfinished columns: {', '.join(sorted(self.unfinished))}")
         return self
 
 
@@ -287,6 +314,9 @@ def column_key(result: Result, column: str) -> str:
 def canonical_json(result: Result) -> bytes:
     """A result's bytes: sorted keys, two spaces, UTF-8, final newline. Equal results have equal bytes."""
     document = result.model_dump(mode="json")
+    if not result.unfinished:
+        # A key that came later is written only where it says something: older files keep their bytes.
+        del document["unfinished"]
     return (json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sgpbench.errors import PluginError, ResultError, UsageError
 from sgpbench.records import Slice
-from sgpbench.results.bootstrap import Floats
 from sgpbench.results.counting import Kept, counting_of
 from sgpbench.results.evidence import read_evidence
+from sgpbench.results.intervals import Floats
 from sgpbench.results.schema import Result, ScoringColumn, read_result
 from sgpbench.results.summary import Layout, counted_scores, in_order, kept_only, prompt_means
+from sgpbench.results.unfinished import in_words, unfinished_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,6 +45,8 @@ class PromptScores:
     scoring: Mapping[str, ScoringColumn]
     prompts: pd.DataFrame
     values: Mapping[str, Floats]
+    unfinished: Mapping[str, str] = field(default_factory=dict)
+    """Columns that have no number yet, and are not among ``scoring`` and ``values`` → how far they have come."""
 
 
 def slices_of(task: str, prompts: pd.DataFrame) -> Sequence[Slice]:
@@ -76,6 +79,7 @@ def scores_of_result(path: Path) -> PromptScores:
     table = light_evidence(path, result)
     layout = Layout.of(table)
     identity = result.identity
+    scoring = {name: column for name, column in result.scoring.items() if name not in result.unfinished}
     return PromptScores(
         label=identity.model,
         task=identity.task,
@@ -86,14 +90,15 @@ def scores_of_result(path: Path) -> PromptScores:
         generation_hash=identity.generation_hash,
         scoring_hash=identity.scoring_hash,
         headline=result.headline,
-        scoring=result.scoring,
+        scoring=scoring,
         prompts=_prompts(table),
-        values=_values(layout, counted_samples(table, result.scoring, layout)),
+        values=_values(layout, counted_samples(table, scoring, layout)),
+        unfinished={name: in_words(column.model_dump()) for name, column in result.unfinished.items()},
     )
 
 
 def scores_of_run(folder: Path) -> PromptScores:
-    """Scores by prompt of a run, as far as it has come.
+    """Scores by prompt of a run, in the columns that are finished.
 
     Raises:
         StoreError: the folder holds no run. PluginError, UsageError, ProtocolError: its task or protocol is gone.
@@ -118,12 +123,14 @@ def scores_of_run(folder: Path) -> PromptScores:
         view.close()
     layout = Layout.of(table)
     scoring: dict[str, ScoringColumn] = {}
-    counted: dict[str, Floats] = {}
     for metric in metrics:
         scoring.update(scoring_columns(metric.name, metric.identity, metric.columns, protocol.scoring, kept=kept))
-        for column in metric.columns:
-            counting = counting_of(column, protocol.scoring.invalid, kept)
-            counted[column.name] = counted_scores(table, layout, counting, applies)
+    columns = [column for metric in metrics for column in metric.columns]
+    countings = [counting_of(column, protocol.scoring.invalid, kept) for column in columns]
+    counted = {one.column.name: counted_scores(table, layout, one, applies) for one in countings}
+    unfinished = unfinished_columns(table, layout, (), countings, counted.values(), applies)
+    for name in unfinished:
+        del scoring[name], counted[name]
     return PromptScores(
         label=identity.model,
         task=identity.task,
@@ -137,6 +144,7 @@ def scores_of_run(folder: Path) -> PromptScores:
         scoring=scoring,
         prompts=_prompts(table),
         values=_values(layout, counted),
+        unfinished={name: in_words(found) for name, found in unfinished.items()},
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from sgpbench.records import Column, Json, Outcome, Slice
 from sgpbench.results.counting import ALL, Counting, Kept, counting_of, metric_of
 from sgpbench.results.intervals import Floats, Interval, weighted_mean_intervals
+from sgpbench.results.unfinished import unfinished_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,12 +91,13 @@ def summarise(
 
     A prompt's value is the mean over its samples that count; a published number is the weighted mean over the prompts of
     a slice that have a value. Intervals heed clusters and categories (``intervals``). Beside each number where failures count 0
-    stands ``valid_only``, the same over valid drawings alone.
+    stands ``valid_only``, the same over valid drawings alone. A column of which a sample is still pending has no number:
+    it stands under ``unfinished``, with how many of its samples are settled.
 
     Args:
         samples: One row per wanted sample: ``prompt_id, sample, cluster, category, outcome`` (``None`` while pending),
-            ``flags``, a column of scores per ``columns`` (NaN where a drawing has none), ``input_tokens,
-            output_tokens, cost_usd`` (NaN where unknown).
+            ``flags``, a column of scores per ``columns`` (NaN where a drawing has none) and one of whether each is settled
+            (``run.table.SETTLED``), ``input_tokens, output_tokens, cost_usd`` (NaN where unknown).
         slices: What is published; prompts of a slice that were not asked for are left out.
         columns: The scores that were computed.
         invalid: The protocol's ``scoring.invalid``.
@@ -107,8 +109,13 @@ def summarise(
     ordered = in_order(samples)
     layout = Layout.of(ordered)
     countings = [counting_of(column, invalid, kept) for column in columns]
-    counted = (counted_scores(ordered, layout, counting, applies or {}) for counting in countings)
-    metrics = numbers(layout, slices, countings, counted)
+
+    def counted(chosen: Sequence[Counting]) -> Iterator[Floats]:
+        return (counted_scores(ordered, layout, counting, applies or {}) for counting in chosen)
+
+    unfinished = unfinished_columns(ordered, layout, slices, countings, counted(countings), applies or {})
+    finished = [counting for counting in countings if counting.column.name not in unfinished]
+    metrics = numbers(layout, slices, finished, counted(finished))
     known = [outcome for outcome in layout.outcomes if outcome is not None]
     return {
         "path": head.path,
@@ -123,7 +130,8 @@ def summarise(
         "outcomes": _counts(known, [str(outcome) for outcome in Outcome]),
         "flags": _counts([flag for flags in ordered["flags"] for flag in flags], []),
         "metrics": metrics,
-        "skipped": _skipped(head, columns, metrics, skipped or {}),
+        "unfinished": unfinished,
+        "skipped": _skipped(head, columns, {*metrics, *unfinished}, skipped or {}),
         "usage": {name: _total(ordered, name) for name in ("input_tokens", "output_tokens", "cost_usd")},
     }
 
@@ -285,11 +293,11 @@ def _total(samples: pd.DataFrame, name: str) -> Json:
 
 
 def _skipped(
-    head: RunHead, columns: Sequence[Column], metrics: Mapping[str, Json], given: Mapping[str, str]
+    head: RunHead, columns: Sequence[Column], with_values: Collection[str], given: Mapping[str, str]
 ) -> dict[str, Json]:
     skipped: dict[str, Json] = dict(given)
     for column in columns:
-        if column.name not in metrics:
+        if column.name not in with_values:
             skipped.setdefault(column.name, "no drawing has a value")
     headline = head.headline
     if headline and headline not in skipped and all(metric_of(column.name) != headline for column in columns):

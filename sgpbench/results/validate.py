@@ -238,8 +238,9 @@ def _number_problems(result: Result, table: pd.DataFrame) -> list[str]:
     """Where the published numbers are not those that the evidence gives."""
     prompts = table.drop_duplicates("prompt_id")[["prompt_id", "category", "cluster"]]
     layout = Layout.of(table)
-    countings = [counting_of_result(name, column) for name, column in result.scoring.items()]
-    counted = counted_samples(table, result.scoring, layout)
+    scoring = {name: column for name, column in result.scoring.items() if name not in result.unfinished}
+    countings = [counting_of_result(name, column) for name, column in scoring.items()]
+    counted = counted_samples(table, scoring, layout)
     found = numbers(layout, slices_of(result.identity.task, prompts), countings, list(counted.values()))
     again = {name: Metric.model_validate(number) for name, number in found.items()}
     problems = []

@@ -11,10 +11,12 @@ from sgpbench.errors import (
     BudgetReached,
     MetricUnavailable,
     ModelUnavailable,
+    PluginError,
     SgpbenchError,
     Stopped,
     UnsupportedParameter,
 )
+from sgpbench.metrics.answers import checked_answers
 from sgpbench.metrics.interface import Metric
 from sgpbench.protocol import canonical_hash
 from sgpbench.records import Drawing, Failure, Outcome, Prompt, Score
@@ -190,9 +192,7 @@ class Scorer:
     async def _score(self, drawings: list[Drawing], group_key: str | None = None) -> None:
         wanted = 1 if group_key else len(drawings)
         try:
-            answers = await self.metric.score(drawings)
-            if len(answers) != wanted:
-                raise SgpbenchError(f"{self.metric.name} gave {len(answers)} answers for {wanted} drawings.")
+            answers = checked_answers(self.metric, await self.metric.score(drawings), wanted)
         except Stopped:
             self.stop()
             return
@@ -202,7 +202,8 @@ class Scorer:
             return
         except Exception as error:  # noqa: BLE001 - a plugin's fault must not become a score nor end the run
             _LOG.warning("%s could not score a batch: %s: %s", self.metric.name, type(error).__name__, error)
-            answers = [Failure(Outcome.SCORER_ERROR, f"{type(error).__name__}: {error}")] * wanted
+            said = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
+            answers = [Failure(Outcome.SCORER_ERROR, said)] * wanted
         good: list[tuple[str, int, str, Score]] = []
         for drawing, answer in zip(drawings, answers, strict=False):
             parsed = drawing.program is not None

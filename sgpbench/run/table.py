@@ -17,8 +17,18 @@ from sgpbench.run.store import RunView, group_key, score_key
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ScoredMetric", "applicable_prompts", "evidence_rows", "prompt_table", "sample_table", "scored_metrics"]
+__all__ = [
+    "SETTLED",
+    "ScoredMetric",
+    "applicable_prompts",
+    "evidence_rows",
+    "prompt_table",
+    "sample_table",
+    "scored_metrics",
+]
 
+SETTLED = "settled."
+"""Before a score column's name: the column that says of each sample whether that score needs nothing more."""
 _USED = ("input_tokens", "output_tokens", "cost_usd", "latency_s")
 
 
@@ -86,7 +96,9 @@ def sample_table(view: RunView, metrics: list[ScoredMetric]) -> pd.DataFrame:
     """One row per wanted sample, sorted by prompt id and sample; ``outcome`` is ``None`` where it is still pending.
 
     Columns: ``prompt_id, sample, cluster, category, outcome, flags`` (tuple of names), ``input_tokens, output_tokens,
-    cost_usd, latency_s``, and one float column per score column (NaN where a drawing has no value).
+    cost_usd, latency_s``, one float column per score column (NaN where a drawing has no value), and for each of these a
+    bool column ``settled.NAME``: whether that score needs nothing more (scored, or failed through the
+    model's own doing).
     """
     import numpy as np
     import pandas as pd
@@ -102,11 +114,13 @@ def sample_table(view: RunView, metrics: list[ScoredMetric]) -> pd.DataFrame:
     names = [*_USED, *(column.name for metric in metrics for column in metric.columns)]
     block = np.full((len(names), size), np.nan)
     numbers = dict(zip(names, block, strict=True))
+    settled = {metric.name: np.zeros(size, dtype=bool) for metric in metrics}
     for prompt_id, rows in groupby(view.light_rows(renderer), key=itemgetter("prompt_id")):
         if prompt_id not in place:
             continue
         by_key: dict[str, list[int]] = {}
         drawn = []
+        failed = []
         for row in rows:
             if row["sample"] >= wanted:
                 continue
@@ -121,11 +135,18 @@ def sample_table(view: RunView, metrics: list[ScoredMetric]) -> pd.DataFrame:
                 by_key.setdefault(key, []).append(index)
             if outcome is Outcome.OK:
                 drawn.append(row["rendering"])
+            elif outcome is not None and not outcome.is_ours:
+                failed.append(index)
         if drawn:
             by_key[group_key(drawn)] = list(range(place[prompt_id], place[prompt_id] + wanted))
         for metric in metrics:
+            if "invalid" not in metric.needs:
+                settled[metric.name][failed] = True
             for key, value in view.prompt_scores(metric.hash, prompt_id):
-                for name, number in json.loads(value).items() if key in by_key else ():
+                if key not in by_key:
+                    continue
+                settled[metric.name][by_key[key]] = True
+                for name, number in json.loads(value).items():
                     numbers[name][by_key[key]] = number
     for failure in view.failures("generate"):
         if failure["prompt_id"] in place and failure["sample"] < wanted:
@@ -146,7 +167,8 @@ def sample_table(view: RunView, metrics: list[ScoredMetric]) -> pd.DataFrame:
             "flags": pd.Series(flags, dtype=object),
         }
     )
-    return pd.concat([head, pd.DataFrame(block.T, columns=names, copy=False)], axis=1)
+    marks = {SETTLED + column.name: settled[metric.name] for metric in metrics for column in metric.columns}
+    return pd.concat([head, pd.DataFrame(block.T, columns=names, copy=False), pd.DataFrame(marks)], axis=1)
 
 
 def evidence_rows(view: RunView, metrics: list[ScoredMetric]) -> Iterator[dict[str, object]]:
