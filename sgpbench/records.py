@@ -150,11 +150,14 @@ class Prompt:
     reference: Reference | None = None
     questions: tuple[Question, ...] = ()
     rubric: tuple[RubricPart, ...] = ()
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    """What the request must show beside the caption: each takes the place of its ``{name}`` in the protocol's words."""
 
     @property
     def traits(self) -> frozenset[str]:
         """What the prompt carries for metrics: ``reference``, ``questions``, ``question:<kind>``, ``rubric``,
-        ``rubric:<rubric>``, ``scene``.
+        ``rubric:<rubric>``, and the name of each mapping in ``metadata``
+        (a specification, such as the ``scene`` of ``shapes``).
         """
         found = {f"question:{question.kind}" for question in self.questions} | {
             f"rubric:{part.rubric}" for part in self.rubric
@@ -162,7 +165,7 @@ class Prompt:
         found |= {"questions"} if self.questions else set()
         found |= {"rubric"} if self.rubric else set()
         found |= {"reference"} if self.reference is not None else set()
-        found |= {"scene"} if "scene" in self.metadata else set()
+        found |= {name for name, value in self.metadata.items() if isinstance(value, Mapping)}
         return frozenset(found)
 
 

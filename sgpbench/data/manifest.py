@@ -32,6 +32,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Locked = Literal["locked at first fetch"]
 Address = Annotated[str, Field(pattern=r"^https?://\S+$")]
 PlainName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+PlainPath = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$")]
 LOCKED: Locked = "locked at first fetch"
 
 
@@ -128,8 +129,8 @@ class Manifest(_Strict):
     """What was selected out of what, and how."""
     split: str
     """Which part of the original this is: ``test``, ``val2017`` ..."""
-    folders: tuple[PlainName, ...] = ()
-    """Further folder names under which these files are commonly kept."""
+    folders: tuple[PlainPath, ...] = ()
+    """Further folders, below a data directory, in which these files are commonly kept: ``val2017``, ``set/tasks``."""
     files: tuple[File, ...] = ()
     derived: Derived | None = None
 

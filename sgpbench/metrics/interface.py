@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Metric", "MetricContext", "MetricFactory", "Need", "ReplyStore"]
 
-Need: TypeAlias = Literal["reference", "questions", "rubric", "scene", "invalid"]
-"""What a prompt must carry for the metric to apply. ``scene``: a ``shapes`` specification in the metadata. ``invalid``:
-the metric wants samples without a valid drawing too (their ``rendering`` is ``None``)."""
+Need: TypeAlias = str
+"""What a prompt must carry for the metric to apply (one of ``Prompt.traits``): ``reference``, ``questions``, ``rubric``, or
+the name of a specification in its metadata, such as ``scene``. ``invalid`` is no trait: the metric wants samples without
+a valid drawing too (their ``rendering`` is ``None``)."""
 
 
 class ReplyStore(Protocol):

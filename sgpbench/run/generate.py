@@ -8,7 +8,16 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
-from sgpbench.errors import BudgetReached, ModelError, ModelUnavailable, SgpbenchError, StoreError, TransientError
+from sgpbench.data.templates import fill
+from sgpbench.errors import (
+    BudgetReached,
+    ModelError,
+    ModelUnavailable,
+    ProtocolError,
+    SgpbenchError,
+    StoreError,
+    TransientError,
+)
 from sgpbench.models.calls import Caller
 from sgpbench.models.interface import Model
 from sgpbench.protocol import GenerationRule, canonical_hash
@@ -33,6 +42,21 @@ class Asking:
     """Those of ``rule.chat``."""
     seed: int
 
+    def check(self, prompts: Sequence[Prompt]) -> None:
+        """Whether the words have a place for all that the prompts must show.
+
+        Raises:
+            ProtocolError: an input has none; without it a prompt would be another one.
+        """
+        for words in filter(None, (self.template, self.chat_template)):
+            for prompt in prompts:
+                lost = next((name for name in prompt.inputs if f"{{{name}}}" not in words), None)
+                if lost is not None:
+                    raise ProtocolError(
+                        f"The prompt {prompt.id} shows a {lost}, and the protocol's words have no {{{lost}}}.",
+                        remedy="Use --protocol v1, or give the task words of its own in a protocol file.",
+                    )
+
     def request(self, model: Model, prompt: Prompt, samples: Sequence[int], attempt: int) -> Request:
         """The request for some samples of a prompt, at their ``attempt``-th try (from 0)."""
         rule = self.rule
@@ -40,7 +64,7 @@ class Asking:
         as_text = rule.form == "text" and "text" in model.accepts
         if rule.form == "text" and not as_text and rule.chat is not None and self.chat_template is not None:
             words, tries, temperature = self.chat_template, rule.chat.tries, rule.chat.temperature
-        content = words.replace("{caption}", prompt.caption) if "{caption}" in words else f"{words} {prompt.caption}"
+        content = _shown(words, prompt)
         sampling = Sampling(
             temperature=temperature,
             top_p=rule.top_p,
@@ -66,6 +90,12 @@ class Asking:
             samples=tuple(samples),
             caption=prompt.caption,
         )
+
+
+def _shown(words: str, prompt: Prompt) -> str:
+    """The words with the prompt's caption and inputs in their places."""
+    filled = fill(words, {**prompt.inputs, "caption": prompt.caption})
+    return filled if "{caption}" in words else f"{filled} {prompt.caption}"
 
 
 @dataclass(frozen=True, slots=True)

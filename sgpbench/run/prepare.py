@@ -97,6 +97,7 @@ def plan_task(name: str, options: RunOptions) -> TaskPlan:
     place = {prompt_id: position for position, prompt_id in enumerate(prompts)}
     picked = _pick(prompts, options, task.name)
     chosen = tuple(sorted(((place[prompt.id], prompt) for prompt in picked), key=lambda pair: pair[0]))
+    asking.check(picked)
     samples = options.samples or rule.samples
     return TaskPlan(task, protocol, split, options.seed, asking, prompts, chosen, samples, data, name)
 
