@@ -24,6 +24,8 @@ LAYERS = {
     "svg": 3,
     "data": 3,
     "protocol": 2,
+    "publishable": 2,
+    "redaction": 1,
     "records": 1,
     "paths": 1,
     "terminal": 1,
