@@ -163,10 +163,9 @@ def _argument(text: str) -> str:
         return HIDDEN
     if name == "base_url":
         return f"{name}={shown_address(value)}"
-    if name == "api_key_env" and not is_variable_name(value):
-        return f"{name}={HIDDEN}"
-    if name.startswith("header.") and value.startswith("env:") and is_variable_name(value.removeprefix("env:")):
-        return f"{name}={value}"
+    if name == "api_key_env" or (name.startswith("header.") and value.startswith("env:")):
+        variable = value.removeprefix("env:")
+        return f"{name}={value if is_variable_name(variable) and variable.isupper() else HIDDEN}"
     plain = not names_a_key(name) and _PLAIN.fullmatch(value) is not None
     harmless = (name in ARGUMENTS or plain) and not looks_like_key(value) and not environment_secrets().hide_in(value)
     return f"{name}={value if harmless else HIDDEN}"

@@ -14,7 +14,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import quote
 
-__all__ = ["SECRET_NAME", "Secrets", "environment_secrets", "printable", "watch_loggers"]
+from sgpbench.terminal import visible
+
+__all__ = ["SECRET_NAME", "Secrets", "environment_secrets", "watch_loggers"]
 
 SECRET_NAME = re.compile(
     r"auth|api[-_]?key|(^|[-_.])key$|subscription|token$|secret|passw|cookie|credential|session|^jwt$|^sig(nature)?$"
@@ -28,8 +30,6 @@ _SHORTEST = 4
 _SHORTEST_ENCODED = 8
 _SURE_LENGTH = 16
 _SHORTEST_IN_ANSWERS = 8
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Terminal commands begin with one of these; the later ones turn the direction of text around."""
 
 
 class Secrets:
@@ -66,7 +66,7 @@ class Secrets:
 
     def clean(self, text: str) -> str:
         """A server's words as they may be logged, stored and printed: no secret, and no command to a terminal."""
-        return printable(self.scrub(text))
+        return visible(self.scrub(text))
 
     def hide_in(self, text: str) -> bool:
         """Whether one of them that is surely a key stands in the text."""
@@ -124,14 +124,6 @@ def _without(text: str, forms: Iterable[str]) -> str:
         if form in text:
             text = text.replace(form, _HIDDEN)
     return text
-
-
-def printable(text: str) -> str:
-    r"""The text with control characters shown as ``\x1b``, so that none of them commands a terminal.
-
-    Tabs and line ends stay.
-    """
-    return _CONTROL.sub(lambda hit: hit[0].encode("unicode_escape").decode(), text.replace("\r\n", "\n"))
 
 
 def environment_secrets(environment: Mapping[str, str] | None = None) -> Secrets:
