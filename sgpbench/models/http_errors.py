@@ -35,7 +35,7 @@ def failure_of(
 ) -> ModelError:
     """The error that an HTTP status stands for, with the provider's words, without any key.
 
-    429 and 529 are ``RateLimited``; 5xx, 408, 409, 425 and 499 ``TransientError``; everything else, and a 429 that says
+    429 and 529 are ``RateLimited``; 5xx, 408, 409, 425, 499 and what is no error at all ``TransientError``; everything else, and a 429 that says
     there is no money left, ``ModelUnavailable``.
     """
     words = " ".join(connection.secrets.clean(message).split())[:_LONGEST_MESSAGE] or "no message"
@@ -46,7 +46,7 @@ def failure_of(
         if wait is None and pace is not None and pace.remaining <= 0:
             wait = pace.reset_s
         return RateLimited(text, retry_after=wait)
-    if status >= 500 or status in _PASSING:
+    if status >= 500 or status in _PASSING or status < 400:
         return TransientError(text, retry_after=wait)
     return ModelUnavailable(text, remedy=_remedy(status, connection))
 
