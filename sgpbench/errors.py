@@ -26,7 +26,7 @@ The command line prints the message in one line and leaves with ``exit_code``; i
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 __all__ = [
     "BudgetError",
@@ -59,6 +59,12 @@ class SgpbenchError(Exception):
         super().__init__(message)
         self.message = message
         self.remedy = remedy
+
+    def reword(self, change: Callable[[str], str]) -> None:
+        """Changes the words, such as to take a key out of them; the error stays the same."""
+        self.message = change(self.message)
+        self.remedy = self.remedy and change(self.remedy)
+        self.args = (self.message,)
 
     def __str__(self) -> str:
         return f"{self.message} {self.remedy}" if self.remedy else self.message

@@ -24,6 +24,8 @@ LAYERS = {
     "svg": 3,
     "data": 3,
     "protocol": 2,
+    "publishable": 3,
+    "redaction": 2,
     "records": 1,
     "paths": 1,
     "terminal": 1,

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import re
-import shlex
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sgpbench.errors import UsageError
+from sgpbench.publishable import publishable_command
 
 if TYPE_CHECKING:
     from sgpbench.models.interface import Concurrency
 
 __all__ = ["command_line", "metric_names", "names", "pairs", "parse_connections"]
-
-_PLACES = {"--data-dir", "--runs-dir"}
-_SECRET = ("key", "token", "secret", "authorization", "header", "password")
 
 
 def pairs(values: Sequence[str], flag: str) -> dict[str, str]:
@@ -29,7 +26,8 @@ def pairs(values: Sequence[str], flag: str) -> dict[str, str]:
     for value in values:
         key, equals, rest = value.partition("=")
         if not equals or not key:
-            raise UsageError(f"{flag} takes key=value, not '{value}'.")
+            # Not shown: it may be a key.
+            raise UsageError(f"{flag} takes key=value, and one of them has no key or no '='.")
         found[key] = rest
     return found
 
@@ -72,16 +70,5 @@ def parse_connections(text: str | None) -> Concurrency | None:
 
 
 def command_line() -> str:
-    """The command for the record, without values that look like keys and without this machine's directories."""
-    words = []
-    given = iter(sys.argv[1:])
-    for word in given:
-        if word in _PLACES:
-            next(given, None)
-            continue
-        if word.partition("=")[0] in _PLACES:
-            continue
-        name, equals, _ = word.partition("=")
-        secret = equals and any(part in name.lower() for part in _SECRET)
-        words.append(f"{name}=***" if secret else word)
-    return shlex.join(["sgpbench", *words])
+    """The command for the record, without keys and without this machine's directories."""
+    return publishable_command(sys.argv[1:])

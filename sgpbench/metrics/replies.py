@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sgpbench.metrics.interface import ReplyStore
@@ -56,10 +56,8 @@ class ReplyKeeper:
         arrived: list[str] = []
 
         def keep(_: int, completion: Completion) -> None:
-            # Lone surrogates, which JSON may spell, can be neither stored nor published.
-            text = completion.text.encode("utf-8", "replace").decode()
-            self._store.put(key, replace(completion, text=text))
-            arrived.append(text)
+            self._store.put(key, completion)
+            arrived.append(completion.text)
 
         await self.caller.ask(request, keep=keep)
         return KeptReply(arrived[-1], found=False)

@@ -11,7 +11,7 @@ import base64
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -21,6 +21,7 @@ from sgpbench.models.http_errors import failure_of, pace_of
 from sgpbench.models.interface import Concurrency, Model, ModelSpec, Price, takes
 from sgpbench.models.limiter import Pace
 from sgpbench.models.sampling_rules import Chosen, SamplingRules
+from sgpbench.models.usage import Loose, Tokens, Word
 from sgpbench.models.wire import http_client, parse, send
 from sgpbench.records import Completion, FinishReason, Json, Message, Request, TextPart, Usage
 
@@ -56,29 +57,29 @@ class _Block(_Read):
 
 
 class _OutputDetails(_Read):
-    thinking_tokens: int | None = None
+    thinking_tokens: Tokens = None
 
 
 class _Usage(_Read):
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cache_creation_input_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
-    output_tokens_details: _OutputDetails | None = None
+    input_tokens: Tokens = None
+    output_tokens: Tokens = None
+    cache_creation_input_tokens: Tokens = None
+    cache_read_input_tokens: Tokens = None
+    output_tokens_details: Annotated[_OutputDetails | None, Loose] = None
 
 
 class _StopDetails(_Read):
-    explanation: str | None = None
-    category: str | None = None
+    explanation: Word = None
+    category: Word = None
 
 
 class _Reply(_Read):
     content: Sequence[_Block]
-    model: str | None = None
+    model: Word = None
     stop_reason: str | None = None
     stop_sequence: str | None = None
-    stop_details: _StopDetails | None = None
-    usage: _Usage | None = None
+    stop_details: Annotated[_StopDetails | None, Loose] = None
+    usage: Annotated[_Usage | None, Loose] = None
 
 
 class _ErrorDetail(_Read):
@@ -122,6 +123,7 @@ class AnthropicModel:
         self.device: str | None = None
         self.endpoint = connection.endpoint("anthropic")
         self.timeout_s = connection.timeout_s
+        self.secrets = connection.secrets
         self._model_id = spec.model_id
         self._connection = connection
         self._effort = spec.args.get("reasoning_effort")

@@ -21,10 +21,12 @@ from sgpbench.errors import (
     TransientError,
     UnsupportedParameter,
 )
-from sgpbench.models.interface import Model
+from sgpbench.models.interface import KnowsSecrets, Model
 from sgpbench.models.limiter import EndpointDown, Limiter, Pace, Slot
 from sgpbench.models.money import Ledger, Reservation, cost_usd, upper_bound_usd
+from sgpbench.models.usage import cleaned
 from sgpbench.records import Completion, Request
+from sgpbench.redaction import Secrets, environment_secrets
 
 __all__ = ["CallEvent", "CallStats", "Caller", "Keep", "KnowsTimeLimit", "KnowsTokenLimit", "SaysPace"]
 
@@ -90,8 +92,10 @@ class Caller:
 
     ``patience_s`` is how long one request may keep failing, ``timeout_s`` how long one attempt may take (a model whose
     user set a limit of its own overrides it), ``kind`` what the calls are for. ``on_lost`` takes the dollars that an
-    answer which never arrived may have cost. ``backoff_s`` is the first wait after a
-    failure; waits double up to a minute and are jittered.
+    answer which never arrived, or did not say its usage, may have cost beyond what is known. ``backoff_s`` is the first
+    wait after a failure; waits double up to a minute and are jittered.
+
+    No key leaves a caller: what a model says, in answers or errors, is cleaned of all that it was sent (``usage.cleaned``).
 
     Raises:
         BudgetError: the ledger has a budget and the model no known price.
@@ -124,6 +128,7 @@ class Caller:
         self._on_lost = on_lost
         self._backoff_s = backoff_s
         self._chance = chance or random.Random()
+        self._environment = environment_secrets()
         self._pacing = model if isinstance(model, SaysPace) else None
         self._stopped: ModelError | None = None
         self._woken = asyncio.Event()
@@ -141,6 +146,11 @@ class Caller:
             self.limiter.in_flight,
             self.limiter.limit,
         )
+
+    @property
+    def secrets(self) -> Secrets:
+        """What is taken out of everything that comes from the model."""
+        return self.model.secrets if isinstance(self.model, KnowsSecrets) else self._environment
 
     async def ask(self, request: Request, *, keep: Keep | None = None) -> Sequence[Completion]:
         """One completion per seed of the request, in their order.
@@ -213,6 +223,7 @@ class Caller:
         reservation = await self._reserve(request)
         slot: Slot | None = None
         billed: float | None = 0.0
+        known = 0.0
         lost = False
         try:
             slot = await self.limiter.acquire(self._patience_s, first=attempt > 0)
@@ -220,6 +231,7 @@ class Caller:
             lost = True  # Until it is known what became of it: a cancelled request may be billed too.
             completions = await self._send(request)
             billed, lost = _sum_of_costs(completions), False
+            known = sum(completion.cost_usd or 0.0 for completion in completions)
             self.limiter.succeeded(slot)
             slot = None
         except TransientError as error:
@@ -235,7 +247,7 @@ class Caller:
         finally:
             if slot is not None:
                 self.limiter.abandoned(slot)
-            self._account(reservation, billed, lost=lost)
+            self._account(reservation, billed, known, lost=lost)
         self._answered += len(completions)
         self._tell("answered", request, attempt)
         if self._pacing is not None:
@@ -253,15 +265,14 @@ class Caller:
             raise TransientError(
                 f"{self.model.name} did not answer within {self._timeout_s:g} seconds.", maybe_billed=True
             ) from None
+        except ModelError as error:
+            error.reword(self.secrets.clean)
+            raise
         if not completions:
             raise TransientError(f"{self.model.name} returned no completion.")
-        price = self.model.price
-        return [
-            completion
-            if completion.cost_usd is not None
-            else replace(completion, cost_usd=cost_usd(completion.usage, price))
-            for completion in completions[: len(request.seeds)]
-        ]
+        price, secrets = self.model.price, self.secrets
+        clean = [cleaned(completion, secrets) for completion in completions[: len(request.seeds)]]
+        return [one if one.cost_usd is not None else replace(one, cost_usd=cost_usd(one.usage, price)) for one in clean]
 
     def _tell_limiter(self, slot: Slot, error: TransientError) -> None:
         if isinstance(error, RateLimited) or error.retry_after is not None:
@@ -315,7 +326,8 @@ class Caller:
             )
         return await self._ledger.reserve(upper_bound_usd(request, price, limit))
 
-    def _account(self, reservation: Reservation | None, billed: float | None, *, lost: bool) -> None:
+    def _account(self, reservation: Reservation | None, billed: float | None, known: float, *, lost: bool) -> None:
+        """Settles a call: ``billed`` is what it cost, or ``None``, and then ``known`` that of its priced answers."""
         if self._ledger is None or reservation is None:
             return
         if lost:
@@ -324,6 +336,9 @@ class Caller:
                 self._on_lost(reservation.usd)
         else:
             self._ledger.settle(reservation, billed)
+            if billed is None and self._on_lost is not None and reservation.usd > known:
+                # A later start adds up what answers cost; what this one may have cost beyond that it must be told.
+                self._on_lost(reservation.usd - known)
 
     def _tell(
         self,

@@ -9,15 +9,25 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from sgpbench.errors import ModelUnavailable, UsageError, unknown_name
 from sgpbench.models.interface import Concurrency, ModelSpec
+from sgpbench.publishable import (
+    address_secrets,
+    is_variable_name,
+    looks_like_key,
+    names_a_key,
+    nested_key,
+    publishable_body,
+    publishable_field,
+    shown_address,
+)
 from sgpbench.records import Json
+from sgpbench.redaction import Secrets, environment_secrets, watch_loggers
 
 __all__ = ["HOSTED", "SHARED_ARGUMENTS", "Connection", "Secrets", "Servers", "connection_of", "seconds"]
 
@@ -33,30 +43,6 @@ SHARED_ARGUMENTS: Mapping[str, str] = {
     "timeout": "seconds one request may take",
 }
 """Arguments of every network adapter; their descriptions are shown by ``sgpbench models show``."""
-
-_SECRET_NAME = re.compile(r"auth|api[-_]?key|token$|secret|passw|cookie|^key$", re.IGNORECASE)
-_SHORTEST_SECRET = 4
-
-
-class Secrets:
-    """Texts that must not appear anywhere; ``scrub`` takes them out."""
-
-    def __init__(self, values: Iterable[str | None]) -> None:
-        known = {value for value in values if value and len(value) >= _SHORTEST_SECRET}
-        self._values = sorted(known, key=len, reverse=True)
-
-    def __repr__(self) -> str:
-        return f"<{len(self._values)} secrets>"
-
-    def scrub(self, text: str) -> str:
-        """The text with every secret replaced by ``[secret]``."""
-        for value in self._values:
-            text = text.replace(value, "[secret]")
-        return text
-
-    def hide_in(self, text: str) -> bool:
-        """Whether one of them stands in the text."""
-        return any(value in text for value in self._values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +64,23 @@ class Connection:
     def endpoint(self, provider: str) -> str:
         """Names the address and, by a short hash, the key: what shares one rate limit."""
         key = hashlib.sha256(self.key.encode()).hexdigest()[:8] if self.key else "no key"
-        return f"{provider} {','.join(sorted(self.base_urls)) or 'default address'} ({key})"
+        where = hashlib.sha256(",".join(sorted(self.base_urls)).encode()).hexdigest()[:8]
+        shown = (
+            f"{','.join(map(shown_address, sorted(self.base_urls)))} {where}" if self.base_urls else "default address"
+        )
+        return f"{provider} {shown} ({key})"
 
     def identity(self) -> dict[str, Json]:
-        """Those arguments that may change answers."""
+        """Those arguments that may change answers; values that are not known to be harmless are hashed."""
         parts: dict[str, Json] = {}
         if self.body:
-            parts["body"] = dict(sorted(self.body.items()))
+            parts["body"] = {name: publishable_body(value) for name, value in sorted(self.body.items())}
         if self.query:
-            parts["query"] = dict(sorted(self.query.items()))
+            parts["query"] = {name: publishable_field(name, text) for name, text in sorted(self.query.items())}
         if self.shown_headers:
-            parts["headers"] = dict(sorted(self.shown_headers.items()))
+            parts["headers"] = {
+                name: publishable_field(name, text) for name, text in sorted(self.shown_headers.items())
+            }
         return parts
 
 
@@ -112,7 +104,8 @@ def connection_of(
     _check_names(spec, {**SHARED_ARGUMENTS, **own_arguments})
     urls = spec.args.get("base_url") or os.environ.get(url_variable) or ""
     base_urls = tuple(_checked_url(url.strip()) for url in urls.split(",") if url.strip())
-    variables = (spec.args["api_key_env"],) if "api_key_env" in spec.args else tuple(key_variables)
+    own_variable = spec.args.get("api_key_env")
+    variables = tuple(key_variables) if own_variable is None else (_variable(spec, "api_key_env", own_variable),)
     found = [(name, os.environ[name].strip()) for name in variables if os.environ.get(name, "").strip()]
     variable, key = found[0] if found else (variables[0], None)
     if key is None and spec.looked_at:
@@ -123,15 +116,18 @@ def connection_of(
             remedy=f"Set it with `export {variable}=...`, or name another with --model-arg api_key_env=NAME.",
         )
     shown, hidden = _headers(spec)
-    secrets = Secrets([key, *hidden.values(), *(value for _, value in found)])
+    places = [part for url in base_urls for part in address_secrets(url)]
+    secrets = Secrets([*hidden.values(), *(value for _, value in found), *places])
     query = _prefixed(spec, "query.")
     body = {name: _json_or_text(text) for name, text in _prefixed(spec, "body.").items()}
     for name, text in spec.args.items():
-        if secrets.hide_in(text):
+        if name != "base_url" and (secrets.hide_in(text) or looks_like_key(text)):
             raise UsageError(
                 f"The argument '{name}' of {spec.name} holds a key.",
                 remedy="Arguments are stored with the run: name the variable instead (header.NAME=env:VARIABLE).",
             )
+    secrets = secrets.with_more(environment_secrets())
+    watch_loggers(secrets)
     return Connection(
         base_urls=base_urls,
         timeout_s=seconds(spec, "timeout"),
@@ -175,7 +171,7 @@ def _check_names(spec: ModelSpec, known: Mapping[str, str]) -> None:
 def _prefixed(spec: ModelSpec, prefix: str) -> dict[str, str]:
     found = {name.removeprefix(prefix): text for name, text in spec.args.items() if name.startswith(prefix)}
     for name in found:
-        if prefix != "header." and _SECRET_NAME.search(name):
+        if prefix != "header." and (names_a_key(name) or nested_key(_json_or_text(found[name])) is not None):
             raise UsageError(
                 f"'{prefix}{name}' looks like a key, which sgpbench takes only from the environment.",
                 remedy="Use api_key_env=VARIABLE, or header.NAME=env:VARIABLE.",
@@ -189,7 +185,7 @@ def _headers(spec: ModelSpec) -> tuple[dict[str, str], dict[str, str]]:
     hidden: dict[str, str] = {}
     for name, text in _prefixed(spec, "header.").items():
         if text.startswith("env:"):
-            variable = text.removeprefix("env:")
+            variable = _variable(spec, f"header.{name}", text.removeprefix("env:"))
             value = os.environ.get(variable)
             if not value:
                 raise ModelUnavailable(
@@ -198,7 +194,7 @@ def _headers(spec: ModelSpec) -> tuple[dict[str, str], dict[str, str]]:
                     remedy=f"Set it with `export {variable}=...`.",
                 )
             hidden[name] = value
-        elif _SECRET_NAME.search(name):
+        elif names_a_key(name):
             raise UsageError(
                 f"The header '{name}' looks like a key, which sgpbench takes only from the environment.",
                 remedy=f"Write --model-arg header.{name}=env:VARIABLE.",
@@ -209,15 +205,34 @@ def _headers(spec: ModelSpec) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def _checked_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise UsageError(f"The base_url '{url}' is not an http or https address.")
+    try:
+        parts = urlsplit(url)
+        reachable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        reachable = False
+    if not reachable:
+        raise UsageError(f"The base_url '{shown_address(url)}' is not an http or https address.")
     if parts.username or parts.password:
         raise UsageError(
             "A base_url must not hold a name or a password.",
             remedy="Use header.Authorization=env:VARIABLE.",
         )
+    if parts.query or parts.fragment:
+        raise UsageError(
+            f"The base_url '{shown_address(url)}' must not hold a query or a fragment.",
+            remedy="Use query.NAME=VALUE, or for a key header.NAME=env:VARIABLE.",
+        )
     return url.rstrip("/")
+
+
+def _variable(spec: ModelSpec, argument: str, name: str) -> str:
+    """The name of an environment variable; where it is none, it may be the key itself, and is not shown."""
+    if not is_variable_name(name) or (name not in os.environ and not name.replace("_", "").isupper()):
+        raise UsageError(
+            f"The argument '{argument}' of {spec.name} is to name an environment variable, and there is none of that name.",
+            remedy="Set it with `export VARIABLE=...`, and name it, never the key itself.",
+        )
+    return name
 
 
 def _json_or_text(text: str) -> Json:

@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
@@ -22,6 +22,7 @@ from sgpbench.models.http_errors import failure_of
 from sgpbench.models.interface import Concurrency, Model, ModelSpec, Price, takes
 from sgpbench.models.money import split_usage
 from sgpbench.models.sampling_rules import Chosen, SamplingRules
+from sgpbench.models.usage import Loose, Tokens, Word
 from sgpbench.models.wire import http_client, parse, unreached
 from sgpbench.records import Completion, FinishReason, Json, Message, Request, TextPart, Usage
 
@@ -73,27 +74,27 @@ class _Content(_Read):
 class _Candidate(_Read):
     content: _Content | None = None
     finish_reason: str | None = None
-    finish_message: str | None = None
+    finish_message: Word = None
 
 
 class _Feedback(_Read):
     block_reason: str | None = None
-    block_reason_message: str | None = None
+    block_reason_message: Word = None
 
 
 class _Usage(_Read):
-    prompt_token_count: int | None = None
-    candidates_token_count: int | None = None
-    thoughts_token_count: int | None = None
-    cached_content_token_count: int | None = None
-    total_token_count: int | None = None
+    prompt_token_count: Tokens = None
+    candidates_token_count: Tokens = None
+    thoughts_token_count: Tokens = None
+    cached_content_token_count: Tokens = None
+    total_token_count: Tokens = None
 
 
 class _Reply(_Read):
     candidates: Sequence[_Candidate] = ()
     prompt_feedback: _Feedback | None = None
-    usage_metadata: _Usage | None = None
-    model_version: str | None = None
+    usage_metadata: Annotated[_Usage | None, Loose] = None
+    model_version: Word = None
 
 
 class _Detail(_Read):
@@ -141,6 +142,7 @@ class GoogleModel:
         self.device: str | None = None
         self.endpoint = connection.endpoint("google")
         self.timeout_s = connection.timeout_s
+        self.secrets = connection.secrets
         self._model_id = spec.model_id
         self._connection = connection
         self._rules = SamplingRules(spec, lacks=frozenset({"keep_stop"}))
@@ -291,7 +293,7 @@ class GoogleModel:
         """Whether the provider refuses a value of the protocol, or several samples, and would take the rest."""
         if error.code != 400:
             return False
-        message = self._connection.secrets.scrub(error.message or str(error.details))
+        message = self._connection.secrets.scrub(str(error.message or error.details))
         if several and ("candidate" in message.lower()):
             self.max_n = 1
             return True
@@ -301,7 +303,7 @@ class GoogleModel:
 
     def _failure(self, error: APIError) -> ModelError:
         headers = getattr(error.response, "headers", None) or {}
-        message = error.message or str(error.details)
+        message = str(error.message or error.details)
         wait = _retry_delay_s(error)
         return failure_of(self.name, self._connection, error.code, message, headers, retry_after=wait)
 

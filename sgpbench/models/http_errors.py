@@ -35,10 +35,10 @@ def failure_of(
 ) -> ModelError:
     """The error that an HTTP status stands for, with the provider's words, without any key.
 
-    429 and 529 are ``RateLimited``; 5xx, 408, 409, 425 and 499 ``TransientError``; everything else, and a 429 that says
+    429 and 529 are ``RateLimited``; 5xx, 408, 409, 425, 499 and what is no error at all ``TransientError``; everything else, and a 429 that says
     there is no money left, ``ModelUnavailable``.
     """
-    words = " ".join(connection.secrets.scrub(message).split())[:_LONGEST_MESSAGE] or "no message"
+    words = " ".join(connection.secrets.clean(message).split())[:_LONGEST_MESSAGE] or "no message"
     text = f"{model}: HTTP {status}: {words}"
     wait = retry_after if retry_after is not None else retry_after_s(headers)
     if status in _SLOW_DOWN and code not in _NO_MORE_MONEY:
@@ -46,7 +46,7 @@ def failure_of(
         if wait is None and pace is not None and pace.remaining <= 0:
             wait = pace.reset_s
         return RateLimited(text, retry_after=wait)
-    if status >= 500 or status in _PASSING:
+    if status >= 500 or status in _PASSING or status < 400:
         return TransientError(text, retry_after=wait)
     return ModelUnavailable(text, remedy=_remedy(status, connection))
 
@@ -71,10 +71,10 @@ def retry_after_s(headers: Mapping[str, str], now: float | None = None) -> float
     if not text:
         return None
     try:
-        date = parsedate_to_datetime(text)
-    except ValueError:
+        until = parsedate_to_datetime(text).timestamp()
+    except (ValueError, OverflowError):
         return None
-    return max(0.0, date.timestamp() - (time.time() if now is None else now))
+    return max(0.0, until - (time.time() if now is None else now))
 
 
 def pace_of(headers: Mapping[str, str], now: float | None = None) -> Pace | None:
@@ -108,7 +108,7 @@ def _reset_s(text: str | None, now: float) -> float | None:
         return sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(text))
     try:
         return max(0.0, datetime.fromisoformat(text).timestamp() - now)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

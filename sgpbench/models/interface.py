@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from sgpbench.records import Completion, Json, Request
+from sgpbench.redaction import Secrets
 
-__all__ = ["Adapter", "Concurrency", "KeepsLog", "Model", "ModelSpec", "Price", "arguments_of", "takes"]
+__all__ = ["Adapter", "Concurrency", "KeepsLog", "KnowsSecrets", "Model", "ModelSpec", "Price", "arguments_of", "takes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,14 @@ class KeepsLog(Protocol):
 
     def keep_log(self, folder: Path) -> None:
         """Told of each run it is used by: the log belongs there, too."""
+
+
+@runtime_checkable
+class KnowsSecrets(Protocol):
+    """A model that sends keys, and so may get them back."""
+
+    secrets: Secrets
+    """What must not come out of it, the environment's keys included (``environment_secrets``)."""
 
 
 Adapter: TypeAlias = Callable[[ModelSpec], Model]

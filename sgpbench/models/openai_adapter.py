@@ -80,6 +80,7 @@ class OpenAIModel:
         self.device: str | None = None
         self.endpoint = connection.endpoint("openai")
         self.timeout_s = connection.timeout_s
+        self.secrets = connection.secrets
         self._api = _api_of(spec)
         raw = _flag(spec, "raw_text")
         if raw and self._api != "chat":
@@ -210,7 +211,8 @@ class OpenAIModel:
         except EmbeddedError as error:
             if error.code in _REFUSING_CODES:
                 return [Completion("", FinishReason.REFUSAL, refusal=error.message) for _ in request.seeds]
-            status = int(error.code) if error.code.isdecimal() else 429 if "rate_limit" in error.code else 502
+            known = re.fullmatch(r"[45]\d\d", error.code)
+            status = int(error.code) if known else 429 if "rate_limit" in error.code else 502
             raise failure_of(self.name, self._connection, status, error.message, response.headers) from None
 
     def _complaint(self, response: httpx2.Response, chosen: Chosen, body: Mapping[str, Json]) -> str | None:
@@ -223,7 +225,7 @@ class OpenAIModel:
         status = response.status_code
         if status in {400, 422}:
             if code in _REFUSING_CODES:
-                return self._connection.secrets.scrub(message)
+                return message
             if self._takes_other_limit_field(body, message) or self._takes_one_sample(body, message, parameter):
                 return None
             if self._rules.refused(chosen, self._connection.secrets.scrub(message), parameter):

@@ -7,11 +7,13 @@ asked again, never an empty text. Refusals come from the provider's own flags al
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict
 
 from sgpbench.errors import TransientError
 from sgpbench.models.money import split_usage
+from sgpbench.models.usage import Loose, Tokens, Word
 from sgpbench.models.wire import parse
 from sgpbench.records import Completion, FinishReason, Usage
 
@@ -28,21 +30,21 @@ class _ErrorBody(_Read):
 
 
 class _Details(_Read):
-    cached_tokens: int | None = None
-    reasoning_tokens: int | None = None
+    cached_tokens: Tokens = None
+    reasoning_tokens: Tokens = None
 
 
 class _Usage(_Read):
     """Of all three APIs: two call it prompt and completion, the third input and output."""
 
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    prompt_tokens_details: _Details | None = None
-    completion_tokens_details: _Details | None = None
-    input_tokens_details: _Details | None = None
-    output_tokens_details: _Details | None = None
+    prompt_tokens: Tokens = None
+    completion_tokens: Tokens = None
+    input_tokens: Tokens = None
+    output_tokens: Tokens = None
+    prompt_tokens_details: Annotated[_Details | None, Loose] = None
+    completion_tokens_details: Annotated[_Details | None, Loose] = None
+    input_tokens_details: Annotated[_Details | None, Loose] = None
+    output_tokens_details: Annotated[_Details | None, Loose] = None
 
     def usage(self) -> Usage:
         before = self.prompt_tokens_details or self.input_tokens_details or _Details()
@@ -58,14 +60,14 @@ class _Usage(_Read):
 class _Message(_Read):
     content: str | None = None
     refusal: str | None = None
-    reasoning: str | None = None
-    reasoning_content: str | None = None
+    reasoning: Word = None
+    reasoning_content: Word = None
     tool_calls: Sequence[object] | None = None
 
 
 class _Choice(_Read):
     finish_reason: str | None = None
-    stop_reason: str | int | None = None
+    stop_reason: Annotated[str | int | None, Loose] = None
     """vLLM: the stop string that was matched."""
     error: _ErrorBody | None = None
     """OpenRouter: the upstream failed while it wrote this choice."""
@@ -82,8 +84,8 @@ class _TextChoice(_Choice):
 class _Reply(_Read):
     """What all three have in common."""
 
-    model: str | None = None
-    usage: _Usage | None = None
+    model: Word = None
+    usage: Annotated[_Usage | None, Loose] = None
     error: _ErrorBody | None = None
 
 

@@ -23,6 +23,7 @@ from sgpbench.models import catalog
 from sgpbench.models.catalog import CatalogEntry
 from sgpbench.models.interface import Adapter, Concurrency, Model, ModelSpec, Price, arguments_of
 from sgpbench.paths import root_folder
+from sgpbench.publishable import refuse_keys
 
 __all__ = [
     "BUILT_IN",
@@ -101,6 +102,7 @@ def resolve(name: str, model_args: Mapping[str, str] | None = None) -> ModelSpec
         UnsupportedParameter: the catalog says that the model refuses a sampling value.
     """
     given = dict(model_args or {})
+    refuse_keys(name, given)
     sampling = {key: _sampling_value(key, given.pop(key)) for key in _SAMPLING if key in given}
     price = _given_price({key: given.pop(key) for key in _PRICES if key in given})
     sees = _yes_or_no("sees", given.pop("sees")) if "sees" in given else None

@@ -19,13 +19,15 @@ from typing import Literal
 from sgpbench.errors import ModelError, ModelUnavailable, TransientError, UsageError, unknown_name
 from sgpbench.models.checkpoints import checkpoint_fingerprint
 from sgpbench.models.connection import SHARED_ARGUMENTS, seconds
-from sgpbench.models.interface import Concurrency, Model, ModelSpec, Price, takes
+from sgpbench.models.interface import Concurrency, KnowsSecrets, Model, ModelSpec, Price, takes
 from sgpbench.models.openai_adapter import open_openai
 from sgpbench.models.sampling_rules import SamplingRules
 from sgpbench.models.vllm_server import VllmServer, find_executable, serve_command, served_context
 from sgpbench.paths import cache_dir
 from sgpbench.protocol import canonical_hash
+from sgpbench.publishable import publishable_body, publishable_field
 from sgpbench.records import Completion, Json, Request
+from sgpbench.redaction import Secrets, environment_secrets
 
 __all__ = ["ARGUMENTS", "VllmModel", "open_vllm"]
 
@@ -89,7 +91,7 @@ def open_vllm(spec: ModelSpec) -> Model:
         ModelUnavailable: there is no vllm.
     """
     _check_names(spec)
-    _check_requests(spec)
+    secrets = _checked_requests(spec)
     serving = sorted(name for name in spec.args if name in _SERVING or name.startswith("flag."))
     if "base_url" in spec.args:
         if serving:
@@ -97,12 +99,12 @@ def open_vllm(spec: ModelSpec) -> Model:
                 f"{' and '.join(serving)} would set up a server, and with base_url none is started.",
                 remedy="Leave one of them out.",
             )
-        return VllmModel(spec, None)
+        return VllmModel(spec, None, secrets)
     log = cache_dir() / "servers" / _log_name(spec)
     timeout = seconds(spec, "start_timeout") or _START_S
     executable = Path("vllm") if spec.looked_at else find_executable(spec.args.get("executable"))
     command = serve_command(executable, spec.model_id, _serve_flags(spec))
-    return VllmModel(spec, VllmServer(command, log, start_timeout_s=timeout))
+    return VllmModel(spec, VllmServer(command, log, start_timeout_s=timeout), secrets)
 
 
 class VllmModel:
@@ -111,8 +113,9 @@ class VllmModel:
     accepts: frozenset[Literal["messages", "text"]] = frozenset({"messages", "text"})
     price: Price | None = Price(0, 0, source="runs on hardware of your own")
 
-    def __init__(self, spec: ModelSpec, server: VllmServer | None) -> None:
+    def __init__(self, spec: ModelSpec, server: VllmServer | None, secrets: Secrets) -> None:
         self.name = spec.name
+        self.secrets = secrets
         self.sees = spec.sees
         self.max_n = int(spec.args.get("n", _MOST_SAMPLES))
         self._rules = SamplingRules(spec)
@@ -232,10 +235,14 @@ def _identity(spec: ModelSpec) -> dict[str, Json]:
             "header": not spec.args[name].startswith("env:"),
         }
         if changes.get(family, False):
-            identity[name] = spec.args[name]
+            identity[name] = _publishable(family, rest, spec.args[name])
     if spec.sampling:
         identity["sampling"] = dict(sorted(spec.sampling.items()))
     return identity
+
+
+def _publishable(family: str, name: str, text: str) -> Json:
+    return publishable_field(name, text) if family in {"query", "header"} else publishable_body(text)
 
 
 def _serve_flags(spec: ModelSpec) -> list[str]:
@@ -257,10 +264,10 @@ def _serve_flags(spec: ModelSpec) -> list[str]:
     return flags
 
 
-def _check_requests(spec: ModelSpec) -> None:
+def _checked_requests(spec: ModelSpec) -> Secrets:
     """Finds at once what the adapter that asks the server would refuse: keys in arguments, malformed addresses.
 
-    Arguments are part of a run's identity and are stored, so none may hold a key.
+    Returns what must not come out of the model. Arguments are part of a run's identity and are stored, so none may hold a key.
     """
     for name in spec.args:
         if name.removeprefix("flag.").replace("_", "-") in _SECRET_FLAGS:
@@ -268,7 +275,8 @@ def _check_requests(spec: ModelSpec) -> None:
                 f"The argument '{name}' of {spec.name} would store a key with the run.",
                 remedy="A server of ours listens on this machine only and needs none; set HF_TOKEN for gated checkpoints.",
             )
-    open_openai(_as_openai(spec, spec.args.get("base_url", "http://127.0.0.1:1/v1")))
+    inner = open_openai(_as_openai(spec, spec.args.get("base_url", "http://127.0.0.1:1/v1")))
+    return inner.secrets if isinstance(inner, KnowsSecrets) else environment_secrets()
 
 
 def _check_names(spec: ModelSpec) -> None:

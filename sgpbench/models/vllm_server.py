@@ -15,6 +15,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Mapping, Sequence
+from http.client import HTTPException
 from pathlib import Path
 
 from sgpbench.errors import ModelUnavailable
@@ -27,6 +28,7 @@ _ADDRESS_TRIES = 3
 _END_S = 20.0
 _TAIL_LINES = 8
 _LINE = 400
+_MOST_BYTES = 1 << 20
 _LOOKS = 10
 _BETWEEN_LOOKS_S = 0.1
 _ERROR = re.compile(r"(^|[\s.])[A-Z]\w*(Error|Exception): ")
@@ -201,9 +203,9 @@ def served_context(base_url: str, model: str) -> int | None:
     """The context a server offers a model with, in tokens; ``None`` where it does not say."""
     try:
         with urllib.request.urlopen(f"{base_url}/models", timeout=30) as response:
-            offered = json.load(response)["data"]
+            offered = json.loads(response.read(_MOST_BYTES))["data"]
         return next((int(one["max_model_len"]) for one in offered if one["id"] == model), None)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, HTTPException):
         return None
 
 

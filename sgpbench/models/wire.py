@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from sgpbench.errors import TransientError
+from sgpbench.errors import ModelError, ModelUnavailable, TransientError
 from sgpbench.models.connection import Connection, Servers
 from sgpbench.records import Json
 
@@ -44,7 +44,7 @@ async def send(
     """The answer of the least busy server.
 
     Raises:
-        TransientError: none arrived whole.
+        TransientError: none arrived whole. ModelUnavailable: the server sends us elsewhere.
     """
     import httpx2
 
@@ -57,18 +57,33 @@ async def send(
         if isinstance(response, httpx2.Response):
             return response
         failure = unreached(model, connection, error.__cause__ or error)
-        reached = failure.maybe_billed
+        reached = not isinstance(failure, TransientError) or failure.maybe_billed
         raise failure from None
     finally:
         servers.give_back(index, reached=reached)
 
 
-def unreached(model: str, connection: Connection, error: BaseException) -> TransientError:
+def unreached(model: str, connection: Connection, error: BaseException) -> ModelError:
     """The error of a request whose answer did not arrive whole; it may have been billed if it reached the server."""
     import httpx2
 
+    from sgpbench.models.reply_limits import RedirectRefused, ReplyTooLarge, ReplyUnreadable
+
+    words = connection.secrets.clean(str(error))
+    if isinstance(error, RedirectRefused):
+        return ModelUnavailable(
+            f"{model}: {words}. It was not followed.",
+            remedy="If that is where the model is, give its address with --model-arg base_url=ADDRESS.",
+        )
+    if isinstance(error, ReplyTooLarge):
+        return TransientError(
+            f"{model}: {words}.",
+            maybe_billed=True,
+            remedy="If the model writes that much, ask for fewer samples at once with --model-arg n=1.",
+        )
+    if isinstance(error, ReplyUnreadable):
+        return TransientError(f"{model}: {words}.", maybe_billed=True)
     reached = not isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
-    words = connection.secrets.scrub(str(error))
     text = f"{model}: {type(error).__name__}{': ' if words else ''}{words}"
     return TransientError(text, maybe_billed=reached)
 

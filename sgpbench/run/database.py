@@ -267,6 +267,11 @@ class Database:
                 self._disk_was_full = True
                 self._commit(group)
                 return
+            if len(group) > 1 and not full:
+                # One change that cannot be stored takes no other with it.
+                for one in group:
+                    self._commit([one])
+                return
             failure = _as_store_error(error, self.path)
             for _, future in group:
                 future.set_exception(failure)

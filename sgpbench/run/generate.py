@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sgpbench.data.templates import fill
 from sgpbench.errors import (
@@ -195,7 +195,9 @@ class Generator:
                 self.stop()
             except Exception as error:  # noqa: BLE001 - an adapter's fault must name the adapter, and take nothing else down
                 name = self._caller.model.name
-                self._fatal = self._fatal or ModelUnavailable(f"{name} failed with {type(error).__name__}: {error}.")
+                self._fatal = self._fatal or ModelUnavailable(
+                    f"{name} failed with {type(error).__name__}: {self._caller.secrets.clean(str(error))}."
+                )
                 self.stop()
 
     async def _ask(self, todo: Todo) -> None:
@@ -238,10 +240,8 @@ class Generator:
             await asyncio.wrap_future(self._store.add_failure("generate", "", prompt.id, sample, failure))
             self._failed(prompt, failure)
 
-    def _keep(self, todo: Todo, request: Request, position: int, given: Completion) -> _Kept:
+    def _keep(self, todo: Todo, request: Request, position: int, completion: Completion) -> _Kept:
         """Hands one completion to the store, at once."""
-        # A lone surrogate, which JSON can carry, cannot be stored as UTF-8.
-        completion = replace(given, text=given.text.encode("utf-8", "replace").decode())
         extracted = extract(completion.text, completion.finish_reason, self._asking.rule.extraction)
         final = extracted.program is not None or todo.attempt + 1 >= len(self._tries(request))
         stored = self._store.add_completion(

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import IO
 
 from sgpbench.models.calls import CallEvent
+from sgpbench.redaction import environment_secrets
 
 __all__ = ["RunLog"]
 
@@ -20,6 +21,7 @@ class RunLog:
     def __init__(self, folder: Path) -> None:
         self._path = folder / "log.jsonl"
         self._file: IO[str] | None = None
+        self._secrets = environment_secrets()
 
     def __enter__(self) -> RunLog:
         return self
@@ -37,6 +39,7 @@ class RunLog:
         try:
             if self._file is None:
                 self._file = self._path.open("a", encoding="utf-8", buffering=1)
-            self._file.write(json.dumps({"at": round(time.time(), 3), **asdict(event)}) + "\n")
+            record = {**asdict(event), "message": self._secrets.clean(event.message)}
+            self._file.write(json.dumps({"at": round(time.time(), 3), **record}) + "\n")
         except OSError:
             self._file = None
