@@ -50,6 +50,7 @@ def test_all_data_sets_of_the_benchmark_have_a_manifest() -> None:
         "smollm2-135m",
         "tifa-questions",
         "upstream-templates",
+        "vector-bench",
     ]
 
 

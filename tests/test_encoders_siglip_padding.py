@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from extras import how_to_get
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("transformers")
+torch = pytest.importorskip("torch", reason=how_to_get("metrics"))
+pytest.importorskip("transformers", reason=how_to_get("metrics"))
 pytestmark = pytest.mark.torch
 
 

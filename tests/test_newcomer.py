@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-MODULES = {"google-genai": "google", "opencv-python-headless": "cv2", "pillow": "PIL"}
+MODULES = {"google-genai": "google", "opencv-python-headless": "cv2", "pillow": "PIL", "svg.path": "svg"}
 """Distributions whose module has another name than they have."""
 
 

@@ -22,7 +22,7 @@ def test_v1_is_what_it_was() -> None:
         "comp": "bf95c789f2d9436e",
         "shapes": "bf95c789f2d9436e",
     }
-    assert v1.scoring_hash == "9add57fc7b0b3e57"
+    assert v1.scoring_hash == "93ba7463ef2bb5c4"
 
 
 def test_both_protocols_come_with_the_package() -> None:

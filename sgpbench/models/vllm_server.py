@@ -105,7 +105,7 @@ class VllmServer:
         """
         if not hasattr(os, "pidfd_open"):
             raise ModelUnavailable(
-                "sgpbench starts vLLM only on Linux, where it can watch over the server.",
+                "vLLM is started only on Linux, where sgpbench can watch over the server.",
                 remedy="Start it yourself, and name it with --model-arg base_url=http://HOST:8000/v1",
             )
         for left in reversed(range(_ADDRESS_TRIES)):

@@ -32,11 +32,16 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (LIMIT_S, LIMIT_S + 1))
     forbid_files(Path(__file__).parent)
     forbid_calls()
-    print(READY, flush=True)
+    _answer(READY)
     for line in sys.stdin:
         asked = json.loads(line)
         # Not caught: a program too deep or too large for the reader ends the process, which is its verdict.
-        print(json.dumps(_as_json(verdict(asked["program"], read_edit(asked["edit"])))), flush=True)
+        _answer(json.dumps(_as_json(verdict(asked["program"], read_edit(asked["edit"])))))
+
+
+def _answer(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def _as_json(found: Verdict) -> Json:
