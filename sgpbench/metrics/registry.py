@@ -50,7 +50,7 @@ _BUILT_IN = (
     BuiltIn("validity", "sgpbench.metrics.validity:open_validity", "1", "share of samples with a drawing"),
     BuiltIn("structure", "sgpbench.metrics.structure:open_structure", "1", "how the programs are built"),
     BuiltIn("shapes", "sgpbench.metrics.shapes:open_shapes", "1", "constraints met, from pixels"),
-    BuiltIn("edit", "sgpbench.metrics.edit.metric:open_edit", "1", "repairs done, nothing else changed"),
+    BuiltIn("edit", "sgpbench.metrics.edit.metric:open_edit", "1", "repairs done, the rest left alone"),
     BuiltIn(
         "clip",
         "sgpbench.metrics.clip:open_clip",

@@ -35,8 +35,8 @@ def failure_of(
 ) -> ModelError:
     """The error that an HTTP status stands for, with the provider's words, without any key.
 
-    429 and 529 are ``RateLimited``; 5xx, 408, 409, 425, 499 and what is no error at all ``TransientError``; everything else, and a 429 that says
-    there is no money left, ``ModelUnavailable``.
+    429 and 529 are ``RateLimited``; 5xx, 408, 409, 425, 499 and what is no error at all ``TransientError``; everything
+    else, and a 429 that says there is no money left, ``ModelUnavailable``.
     """
     words = " ".join(connection.secrets.clean(message).split())[:_LONGEST_MESSAGE] or "no message"
     text = f"{model}: HTTP {status}: {words}"

@@ -11,9 +11,7 @@ import math
 from dataclasses import replace
 from typing import Annotated
 
-from pydantic import WrapValidator
-from pydantic_core import ValidationError
-from pydantic_core.core_schema import ValidatorFunctionWrapHandler
+from pydantic import ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from sgpbench.records import Completion, Usage
 from sgpbench.redaction import Secrets
