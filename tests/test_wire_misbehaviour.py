@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-import subprocess
-import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -262,54 +260,3 @@ def test_an_answer_at_the_limit_is_taken_and_one_beyond_it_says_what_helps() -> 
     ):
         asyncio.run(ask(server.url))
     assert caught.value.maybe_billed
-
-
-_MEASURED = """
-import asyncio, resource, sys
-from sgpbench.errors import ModelError
-from sgpbench.models.calls import Caller
-from sgpbench.models.interface import Concurrency
-from sgpbench.models.limiter import Limiter
-from sgpbench.models.registry import open_model, resolve
-from sgpbench.records import Message, Request, Sampling, TextPart
-
-async def main(adapter, url):
-    spec = resolve(adapter + "/m", {"base_url": url})
-    caller = Caller(open_model(spec), Limiter(Concurrency(32, 32)), patience_s=0.0, timeout_s=300.0)
-    request = Request(Sampling(), messages=(Message("user", (TextPart("x"),)),))
-    ended = await asyncio.gather(*(caller.ask(request) for _ in range(32)), return_exceptions=True)
-    await caller.aclose()
-    print(sum(isinstance(one, ModelError) for one in ended), sum(isinstance(one, list) for one in ended))
-
-asyncio.run(main(*sys.argv[1:]))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
-"""
-LARGE: Mapping[str, Kind] = {
-    **{name: FAULTS[name] for name in ("a gigabyte", "endless chunks", "an endless error", "endless headers")},
-    "a gzip bomb of 2 GB": lambda _: bomb(2048 * MIB),
-    "a bomb of bombs": lambda _: [
-        b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip, gzip\r\n\r\n",
-        *list(bomb(64 * MIB))[1:],
-    ],
-    "choices without end": lambda a: http('{"choices": [' + "{}," * (5 * MIB // 2) + "{}]}"),
-    "text up to the limit": lambda a: http(encoded(a, "a" * (7 * MIB))),
-}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("adapter", ADAPTERS)
-@pytest.mark.parametrize("kind", LARGE)
-def test_thirty_two_large_answers_at_once_take_less_than_500_mb(kind: str, adapter: str) -> None:
-    with raw_serving(lambda _: LARGE[kind](adapter)) as server:
-        done = subprocess.run(
-            [sys.executable, "-c", _MEASURED, adapter, server.url],
-            capture_output=True,
-            text=True,
-            check=True,
-            env={"OPENAI_API_KEY": "none", "ANTHROPIC_API_KEY": "none", "GOOGLE_API_KEY": "none", "PATH": ""},
-        )
-    failed, answered, peak_mb = map(int, done.stdout.split())
-    print(kind, adapter, peak_mb, "MB")
-    assert failed + answered == 32
-    assert (answered == 32) == (kind == "text up to the limit")
-    assert peak_mb < 500
