@@ -21,7 +21,7 @@ from sgpbench.models.http_errors import failure_of, pace_of
 from sgpbench.models.interface import Concurrency, Model, ModelSpec, Price, takes
 from sgpbench.models.limiter import Pace
 from sgpbench.models.sampling_rules import Chosen, SamplingRules
-from sgpbench.models.usage import Loose, Tokens, Word
+from sgpbench.models.usage import Loose, Several, Tokens, Word
 from sgpbench.models.wire import http_client, parse, send
 from sgpbench.records import Completion, FinishReason, Json, Message, Request, TextPart, Usage
 
@@ -74,7 +74,7 @@ class _StopDetails(_Read):
 
 
 class _Reply(_Read):
-    content: Sequence[_Block]
+    content: Several[_Block]
     model: Word = None
     stop_reason: str | None = None
     stop_sequence: str | None = None

@@ -22,7 +22,7 @@ from sgpbench.models.http_errors import failure_of
 from sgpbench.models.interface import Concurrency, Model, ModelSpec, Price, takes
 from sgpbench.models.money import split_usage
 from sgpbench.models.sampling_rules import Chosen, SamplingRules
-from sgpbench.models.usage import Loose, Tokens, Word
+from sgpbench.models.usage import Loose, Several, Tokens, Word
 from sgpbench.models.wire import http_client, parse, unreached
 from sgpbench.records import Completion, FinishReason, Json, Message, Request, TextPart, Usage
 
@@ -68,7 +68,7 @@ class _Part(_Read):
 
 
 class _Content(_Read):
-    parts: Sequence[_Part] | None = None
+    parts: Several[_Part] | None = None
 
 
 class _Candidate(_Read):
@@ -91,7 +91,7 @@ class _Usage(_Read):
 
 
 class _Reply(_Read):
-    candidates: Sequence[_Candidate] = ()
+    candidates: Several[_Candidate] = ()
     prompt_feedback: _Feedback | None = None
     usage_metadata: Annotated[_Usage | None, Loose] = None
     model_version: Word = None
@@ -102,7 +102,7 @@ class _Detail(_Read):
 
 
 class _ErrorBody(_Read):
-    details: Sequence[_Detail] = ()
+    details: Several[_Detail] = ()
 
 
 class _ErrorReply(_Read):

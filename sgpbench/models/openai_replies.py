@@ -6,14 +6,14 @@ asked again, never an empty text. Refusals come from the provider's own flags al
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict
 
 from sgpbench.errors import TransientError
 from sgpbench.models.money import split_usage
-from sgpbench.models.usage import Loose, Tokens, Word
+from sgpbench.models.usage import Loose, Several, Tokens, Word
 from sgpbench.models.wire import parse
 from sgpbench.records import Completion, FinishReason, Usage
 
@@ -62,7 +62,7 @@ class _Message(_Read):
     refusal: str | None = None
     reasoning: Word = None
     reasoning_content: Word = None
-    tool_calls: Sequence[object] | None = None
+    tool_calls: Several[object] | None = None
 
 
 class _Choice(_Read):
@@ -90,11 +90,11 @@ class _Reply(_Read):
 
 
 class _Chat(_Reply):
-    choices: Sequence[_ChatChoice] = ()
+    choices: Several[_ChatChoice] = ()
 
 
 class _Completions(_Reply):
-    choices: Sequence[_TextChoice] = ()
+    choices: Several[_TextChoice] = ()
 
 
 class _Content(_Read):
@@ -105,7 +105,7 @@ class _Content(_Read):
 
 class _Item(_Read):
     type: str
-    content: Sequence[_Content] | None = None
+    content: Several[_Content] | None = None
 
 
 class _Incomplete(_Read):
@@ -115,7 +115,7 @@ class _Incomplete(_Read):
 class _Response(_Reply):
     status: str = "completed"
     incomplete_details: _Incomplete | None = None
-    output: Sequence[_Item] | None = None
+    output: Several[_Item] | None = None
 
 
 class EmbeddedError(Exception):

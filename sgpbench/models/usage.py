@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, TypeVar
 
-from pydantic import ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from typing import Annotated, TypeVar
+
+from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from sgpbench.records import Completion, Usage
 from sgpbench.redaction import Secrets
 
-__all__ = ["MOST_TOKENS", "Loose", "Tokens", "Word", "believed", "cleaned"]
+__all__ = ["MOST_TOKENS", "Loose", "Several", "Tokens", "Word", "believed", "cleaned"]
 
 MOST_TOKENS = 10_000_000
 """Of one request; no model reads or writes more."""
+MOST_PARTS = 10_000
+"""Of one list in an answer: choices, blocks, parts."""
 _LONGEST_NAME = 200
 _LONGEST_REFUSAL = 4_000
 
@@ -40,6 +44,9 @@ Loose = WrapValidator(_or_none)
 """``Annotated[X | None, Loose]``: a part of an answer that may be missing or malformed."""
 Tokens = Annotated[int | None, WrapValidator(lambda value, _: _tokens(value))]
 """A token count, or ``None`` where it cannot be believed."""
+_Part = TypeVar("_Part")
+Several = Annotated[tuple[_Part, ...], Field(max_length=MOST_PARTS, fail_fast=True)]
+"""Parts of an answer. The first one that cannot be read ends the reading: a list of millions costs gigabytes else."""
 Word = Annotated[str | None, Loose]
 """A text that says something about an answer, but is none of it."""
 
