@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gzip
 import json
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -48,13 +51,13 @@ def chunked(part: bytes, most: int = 1 << 40) -> Iterator[bytes]:
     return endless(head, f"{len(part):x}\r\n".encode() + part + b"\r\n", most)
 
 
-def bomb(size: int, level: int = 9) -> Iterator[bytes]:
+@functools.cache
+def bomb(size: int) -> list[bytes]:
     """So many bytes of an answer's text, packed."""
-    yield b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\nconnection: close\r\n\r\n"
-    packer = zlib.compressobj(level, zlib.DEFLATED, 31)
-    for _ in range(size // MIB):
-        yield packer.compress(b"a" * MIB)
-    yield packer.flush()
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    parts = [packer.compress(b"a" * MIB) for _ in range(size // MIB)]
+    head = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\nconnection: close\r\n\r\n"
+    return [head, *parts, packer.flush()]
 
 
 def usage(adapter: str, **counts: object) -> dict[str, object]:
@@ -77,7 +80,7 @@ def wrong_types(adapter: str) -> str:
 FAULTS: Mapping[str, Kind] = {
     "a gigabyte": lambda _: endless("HTTP/1.1 200 OK\r\ncontent-length: 1073741824\r\n\r\n", b"a" * MIB, 1 << 30),
     "a gzip bomb": lambda _: bomb(64 * MIB),
-    "a bomb in an error": lambda _: [b"HTTP/1.1 500 X\r\ncontent-encoding: gzip\r\n\r\n", *list(bomb(16 * MIB))[1:]],
+    "a bomb in an error": lambda _: [b"HTTP/1.1 500 X\r\ncontent-encoding: gzip\r\n\r\n", *bomb(16 * MIB)[1:]],
     "endless chunks": lambda _: chunked(b"a" * MIB),
     "an endless error": lambda _: endless("HTTP/1.1 503 X\r\n\r\n", b"<h1>down</h1>" * 4096),
     "endless headers": lambda _: endless("HTTP/1.1 200 OK\r\n", b"x-more: " + b"y" * 1000 + b"\r\n"),
@@ -260,3 +263,65 @@ def test_an_answer_at_the_limit_is_taken_and_one_beyond_it_says_what_helps() -> 
     ):
         asyncio.run(ask(server.url))
     assert caught.value.maybe_billed
+
+
+_MEASURED = """
+import asyncio, re, sys
+from pathlib import Path
+from sgpbench.errors import ModelError
+from sgpbench.models.calls import Caller
+from sgpbench.models.interface import Concurrency
+from sgpbench.models.limiter import Limiter
+from sgpbench.models.registry import open_model, resolve
+from sgpbench.records import Message, Request, Sampling, TextPart
+
+async def main(adapter, url):
+    spec = resolve(adapter + "/m", {"base_url": url})
+    caller = Caller(open_model(spec), Limiter(Concurrency(32, 32)), patience_s=0.0, timeout_s=300.0)
+    request = Request(Sampling(), messages=(Message("user", (TextPart("x"),)),))
+    async def ask():
+        try:
+            return len(await caller.ask(request))
+        except ModelError:
+            return 0
+    answered = sum(await asyncio.gather(*(ask() for _ in range(32))))
+    await caller.aclose()
+    print(32 - answered, answered)
+
+asyncio.run(main(*sys.argv[1:]))
+# Not getrusage: it counts the process before exec too, which is the server's.
+print(int(re.search(r"VmHWM:\\s*(\\d+) kB", Path("/proc/self/status").read_text())[1]) // 1024)
+"""
+LARGE: Mapping[str, Kind] = {
+    **{name: FAULTS[name] for name in ("a gigabyte", "endless chunks", "an endless error", "endless headers")},
+    "a gzip bomb of 2 GB": lambda _: bomb(2048 * MIB),
+    "a bomb of bombs": lambda _: [
+        b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip, gzip\r\n\r\n",
+        *bomb(64 * MIB)[1:],
+    ],
+    "choices without end": lambda a: http('{"choices": [' + "{}," * (5 * MIB // 2) + "{}]}"),
+    "a usage without end": lambda a: http(encoded(a, SVG)[:-1] + ', "usage": [' + "{}," * (5 * MIB // 2) + "{}]}"),
+    "text up to the limit": lambda a: http(encoded(a, "a" * (7 * MIB))),
+}
+WHOLE = frozenset({"choices without end", "a usage without end", "text up to the limit"})
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
+@pytest.mark.parametrize("adapter", ADAPTERS)
+@pytest.mark.parametrize("kind", LARGE)
+def test_thirty_two_large_answers_at_once_take_less_than_500_mb(kind: str, adapter: str) -> None:
+    answer = list(LARGE[kind](adapter)) if kind in WHOLE else None  # Made once: the server is in this process.
+    with raw_serving(lambda _: answer or LARGE[kind](adapter)) as server:
+        done = subprocess.run(
+            [sys.executable, "-c", _MEASURED, adapter, server.url],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={"OPENAI_API_KEY": "none", "ANTHROPIC_API_KEY": "none", "GOOGLE_API_KEY": "none", "PATH": ""},
+        )
+    failed, answered, peak_mb = map(int, done.stdout.split())
+    print(kind, adapter, peak_mb, "MB")
+    assert failed + answered == 32
+    assert (answered == 32) == (kind in {"text up to the limit", "a usage without end"})
+    assert peak_mb < 500

@@ -74,7 +74,7 @@ class _StopDetails(_Read):
 
 
 class _Reply(_Read):
-    content: Several[_Block]
+    content: Several[_Block] | None = None
     model: Word = None
     stop_reason: str | None = None
     stop_sequence: str | None = None
@@ -202,8 +202,8 @@ class AnthropicModel:
     def _read(self, body: bytes, chosen: Chosen) -> Completion:
         reply = parse(_Reply, body, self.name)
         finish = _FINISH.get(reply.stop_reason or "", FinishReason.OTHER)
-        text = "".join(block.text for block in reply.content if block.type == "text")
-        if not reply.content and reply.stop_reason is None:
+        text = "".join(block.text for block in reply.content or () if block.type == "text")
+        if reply.content is None or (not reply.content and reply.stop_reason is None):
             raise TransientError(f"{self.name}: its answer has no content.", maybe_billed=True)
         if chosen.keep_stop and reply.stop_reason == "stop_sequence" and reply.stop_sequence:
             text += reply.stop_sequence

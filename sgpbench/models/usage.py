@@ -11,8 +11,6 @@ import math
 from dataclasses import replace
 from typing import Annotated, TypeVar
 
-from typing import Annotated, TypeVar
-
 from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from sgpbench.records import Completion, Usage

@@ -98,7 +98,8 @@ def parse(schema: type[R], body: bytes | str, model: str) -> R:
         return schema.model_validate_json(body)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise TransientError(
-            f"{model}: its answer cannot be read: {where + ': ' if where else ''}{first['msg']}", maybe_billed=True
-        ) from None
+    # Raised here, so that the validation's error, which holds all that was read, is not kept as its context.
+    where = ".".join(str(part) for part in first["loc"])
+    raise TransientError(
+        f"{model}: its answer cannot be read: {where + ': ' if where else ''}{first['msg']}", maybe_billed=True
+    )
