@@ -24,6 +24,8 @@ def say(text: str) -> None:
 def run(*command: str) -> None:
     """Runs a command of the environment in the project's root; leaves with its exit code where it fails."""
     done = subprocess.run([str(FOLDER / "bin" / command[0]), *command[1:]], cwd=ROOT, check=False)
+    if done.returncode < 0:
+        sys.exit(f"{command[0]} was ended by signal {-done.returncode}; 9 often means that memory ran out.")
     if done.returncode:
         sys.exit(done.returncode)
 

@@ -39,7 +39,7 @@ def plan(everything: bool, arguments: list[str]) -> str:
     elif everything:
         tests = "all tests, about 11 minutes"
     else:
-        tests = "the tests that take no long time and need no torch and no browser, about 2 minutes"
+        tests = "the tests that take no long time and need no torch and no browser, 2 to 5 minutes"
     extras = "every extra with torch: 6 GB, about 5 minutes" if everything else "the tools: 1 GB, about 2 minutes"
     return (
         "This checks sgpbench; nothing outside this folder is changed but pip's cache:\n"
