@@ -107,6 +107,8 @@ def validate(paths: Iterable[Path], *, data: DataFolders | None = None) -> Check
 
 def validate_result(path: Path, *, data: DataFolders | None = None) -> tuple[list[str], list[str]]:
     """What is wrong with a result, and what could not be checked."""
+    if path.is_symlink():
+        return ["is a symbolic link"], []
     try:
         text = path.read_bytes()
         result = parse_result(text, path.name)
@@ -173,10 +175,13 @@ def _evidence_problems(path: Path, result: Result, data: DataFolders | None) -> 
         wrong = [f"its evidence has {evidence.bytes / 1e6:.1f} MB: put it elsewhere and export with its address"]
     else:
         wrong = []
+    if file.is_symlink():
+        return [*wrong, f"its evidence {file.name} is a symbolic link"], []
     if not file.is_file():
         if evidence.address is None:
             return [*wrong, f"its evidence {file.name} is missing"], []
-        return wrong, [f"its evidence is at {evidence.address}; put it beside the result to have it checked"]
+        here = f"its evidence is at {evidence.address} and not here, so that the result is unchecked; put it beside"
+        return [*wrong, here], []
     with file.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     if digest != evidence.sha256 or file.stat().st_size != evidence.bytes:
