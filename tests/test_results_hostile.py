@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,9 +14,12 @@ import pytest
 from results_support import evidence_rows, result, samples
 
 from sgpbench.errors import ResultError
+from sgpbench.leaderboard.build import build_site
+from sgpbench.leaderboard.downloads import atom_feed
 from sgpbench.leaderboard.entries import read_entries
 from sgpbench.results.evidence import evidence_of, read_evidence
 from sgpbench.results.export import export
+from sgpbench.results.schema import canonical_json, parse_result
 from sgpbench.results.validate import validate
 
 ONE = {"samples": 1, "protocol_samples": 1}
@@ -50,12 +55,49 @@ def test_an_extreme_number_breaks_one_result_alone(published: Path, place: str, 
     stands(published, "not JSON")
 
 
-@pytest.mark.parametrize("moment", ["9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59", "tomorrow", "2026-13-40"])
-def test_a_date_out_of_range_breaks_one_result_alone(published: Path, moment: str) -> None:
+MOMENTS = ["9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59", "tomorrow", "2026-13-40"]
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_date_out_of_range_is_found_and_leaves_the_feed_whole(published: Path, moment: str) -> None:
     document = json.loads(published.read_bytes())
     document["execution"]["finished"] = moment
-    published.write_text(json.dumps(document))
-    stands(published, "execution.finished")
+    write(published, document)
+    stands(published, "execution.finished is no date of our time")
+    entries, _ = read_entries(published.parents[2], published.parents[3] / "cache")
+    assert atom_feed(entries, None).count(b"<entry>") == 1
+    assert b"9999" not in atom_feed(entries, None)
+
+
+def test_the_site_of_many_hostile_results_is_built_and_shows_the_honest_one(published: Path) -> None:
+    root, honest = published.parents[2], published.parents[1] / "honest" / "comp@v1.json"
+    text = honest.read_text()
+    forgeries = [
+        text.replace('"seed": 0', '"seed": ' + number) for number in ("1e308", "1" + "0" * 400, "NaN", "1" * 6000)
+    ]
+    forgeries += [
+        "",
+        "[]",
+        "[" * 100_000,
+        text[:-40],
+        text.replace("{", '{"samples": 1,', 1),
+        "\udcff",
+        '{"a": "\\ud800"}',
+    ]
+    for moment in MOMENTS:
+        document = json.loads(text)
+        document["execution"]["finished"] = moment
+        forgeries.append(json.dumps(document))
+    for number, forged in enumerate(forgeries):
+        folder = root / "hostile" / str(number)
+        folder.mkdir(parents=True)
+        (folder / "comp@v1.json").write_text(forged, errors="surrogateescape")
+        shutil.copy(honest.with_name("comp@v1.samples.parquet"), folder)
+    attack(published, pq.read_table(published.with_name("comp@v1.samples.parquet")).drop_columns(["flags"]))
+    report = build_site(root, root.parent / "site")
+    left_out = {number for number in range(len(forgeries)) if f"hostile/{number}/" in " ".join(report.warnings)}
+    assert left_out == set(range(len(forgeries) - len(MOMENTS)))
+    assert "org/honest" in (root.parent / "site" / "index.html").read_text()
 
 
 def test_a_key_that_stands_twice_is_refused(published: Path) -> None:
@@ -94,7 +136,12 @@ def attack(published: Path, table: pa.Table) -> None:
     pq.write_table(table, evidence)
     document = json.loads(published.read_bytes())
     document["evidence"] = evidence_of(evidence, len(table), None).model_dump(mode="json")
-    published.write_text(json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+    write(published, document)
+
+
+def write(published: Path, document: dict[str, Any]) -> None:
+    """A changed result in canonical form, so that nothing but the change is found."""
+    published.write_bytes(canonical_json(parse_result(json.dumps(document), published.name)))
 
 
 def test_a_small_file_that_fills_the_memory_is_refused_before_it_does(tmp_path: Path) -> None:

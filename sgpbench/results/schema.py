@@ -7,13 +7,12 @@ to the next until it is current. What may differ between two equal runs stands u
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from sgpbench.errors import ResultError
 from sgpbench.protocol import canonical_hash
@@ -211,13 +210,6 @@ class Execution(BaseModel):
     """The model's own names for itself in its answers."""
     dropped: list[str] | None = None
     """Sampling values of the protocol that the model fixes or refuses."""
-
-    @field_validator("started", "finished")
-    @classmethod
-    def _in_our_time(cls, value: str | None) -> str | None:
-        if value and not 2020 <= dt.datetime.fromisoformat(value).year < 2100:
-            raise ValueError(f"{value} is not a date of our time")
-        return value
 
 
 class Result(_Frozen):

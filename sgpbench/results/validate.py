@@ -17,6 +17,7 @@ from sgpbench.errors import DataError, PluginError, ResultError, SgpbenchError, 
 from sgpbench.protocol import load_protocol, protocol_names
 from sgpbench.records import HARNESS_OUTCOMES, Flag, Outcome, Prompt
 from sgpbench.results.evidence import LARGEST_IN_GIT, counting_of_result
+from sgpbench.results.moments import moment_of
 from sgpbench.results.naming import EVIDENCE_SUFFIX, result_path
 from sgpbench.results.schema import Metric, Number, Result, canonical_json, parse_result
 from sgpbench.results.scores import counted_samples, light_evidence, slices_of
@@ -127,6 +128,9 @@ def _name_problems(path: Path, result: Result, text: bytes) -> Iterator[str]:
         yield f"by its identity it belongs at {expected}"
     if canonical_json(result) != text:
         yield "is not in canonical form; export it again"
+    for name, moment in (("started", result.execution.started), ("finished", result.execution.finished)):
+        if moment is not None and moment_of(moment) is None:
+            yield f"execution.{name} is no date of our time: {moment[:40]!r}"
 
 
 def _hash_problems(result: Result) -> Iterator[str]:
