@@ -15,6 +15,7 @@ from sgpbench.leaderboard.board import Board, BoardColumn, Cell, Row
 from sgpbench.leaderboard.entries import Entry
 from sgpbench.leaderboard.naming import plain, safe_link, shortened
 from sgpbench.results.evidence import LARGEST_IN_GIT
+from sgpbench.results.moments import moment_of
 
 __all__ = ["BIBTEX", "Published", "atom_feed", "publish", "table_files"]
 
@@ -209,18 +210,9 @@ def atom_feed(entries: Sequence[Entry], address: str | None) -> bytes:
 
 
 def _moment(entry: Entry) -> str:
-    """When a run ended, as Atom wants it; the day alone where the record holds something else."""
-    import datetime as dt
-
+    """When a run ended, as Atom wants it; the first moment of 1970 where the record holds something else."""
     execution = entry.result.execution
     for text in (execution.finished, execution.started):
-        try:
-            moment = dt.datetime.fromisoformat(text or "")
-        except ValueError:
-            continue
-        return (
-            (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC))
-            .astimezone(dt.UTC)
-            .strftime("%Y-%m-%dT%H:%M:%SZ")
-        )
+        if moment := moment_of(text):
+            return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
     return "1970-01-01T00:00:00Z"

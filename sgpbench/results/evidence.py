@@ -21,11 +21,16 @@ from sgpbench.results.schema import Evidence, Result, ScoringColumn
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 __all__ = ["LARGEST_IN_GIT", "counting_of_result", "evidence_of", "read_evidence", "write_evidence"]
 
 LARGEST_IN_GIT = 5_000_000
 """Bytes; larger evidence lives elsewhere, by hash and address."""
+_MOST_ROWS = 2_000_000
+_MOST_BYTES = 1_000_000_000
+"""Of a whole file of evidence, written out in memory."""
+_NEVER_NULL = frozenset({"prompt_id", "sample", "cluster", "category", "outcome", "flags"})
 _ROWS_AT_ONCE = 2_000
 _CHARACTERS_AT_ONCE = 16_000_000
 
@@ -161,19 +166,99 @@ def evidence_of(path: Path, rows: int, address: str | None) -> Evidence:
     return Evidence(file=path.name, sha256=digest.hexdigest(), bytes=path.stat().st_size, rows=rows, address=address)
 
 
-def read_evidence(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """A file of evidence, or some columns of it.
+def read_evidence(path: Path, columns: Sequence[str] | None = None, *, rows: int | None = None) -> pa.Table:
+    """A file of evidence, or some columns of it; with ``rows``, the number that it must have.
+
+    The file is a stranger's: its numbers of rows and bytes, names and types are read from its footer first, and texts stay
+    in their dictionaries until their length is known, so that a small file that would fill the memory is refused.
 
     Raises:
-        ResultError: it cannot be read, is no Parquet file, or lacks a column.
+        ResultError: it cannot be read, is no Parquet file, is too large, or lacks a column or holds it twice, with
+            another type, or with nulls where there may be none.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(path) as file:
-            if missing := [name for name in columns or [] if name not in file.schema_arrow.names]:
-                raise ResultError(f"{path} lacks the columns {', '.join(missing)}.")
-            return file.read(columns=list(columns) if columns is not None else None)
-    except (OSError, pa.ArrowException) as error:
+            schema = file.schema_arrow
+            leaves = [file.schema.column(index) for index in range(len(file.schema))]
+        if missing := [name for name in columns or [] if name not in schema.names]:
+            raise ResultError(f"{path} lacks the columns {', '.join(missing)}.")
+        _check_columns(path, schema)
+        texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
+        with pq.ParquetFile(path, read_dictionary=texts) as file:
+            wanted = list(columns) if columns is not None else schema.names
+            _check_size(path, file.metadata, wanted, rows)
+            return _read_bounded(path, file, schema, wanted)
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise ResultError(f"{path} cannot be read as Parquet: {error}.") from None
+
+
+def _check_columns(path: Path, schema: pa.Schema) -> None:
+    import pyarrow as pa
+
+    if twice := sorted({name for name in schema.names if schema.names.count(name) > 1}):
+        raise ResultError(f"{path} has the columns {', '.join(twice)} more than once.")
+    for field in schema:
+        if field.name == "sample":
+            right = pa.types.is_integer(field.type)
+        elif field.name.startswith("score."):
+            right = pa.types.is_floating(field.type)
+        elif field.name == "flags":
+            right = pa.types.is_list(field.type) and _is_text(field.type.value_type)
+        else:
+            right = _is_text(field.type) or pa.types.is_null(field.type)
+        if not right:
+            raise ResultError(f"{path}: the column {field.name} has the type {field.type}.")
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _check_size(path: Path, metadata: pq.FileMetaData, wanted: Collection[str], rows: int | None) -> None:
+    if rows is not None and metadata.num_rows != rows:
+        raise ResultError(f"{path}: its evidence has {metadata.num_rows} rows, not {rows}.")
+    if metadata.num_rows > _MOST_ROWS:
+        raise ResultError(f"{path} has {metadata.num_rows} rows; at most {_MOST_ROWS} are read.")
+    size = 0
+    for index in range(metadata.num_row_groups):
+        group = metadata.row_group(index)
+        chunks = [group.column(number) for number in range(group.num_columns)]
+        size += sum(c.total_uncompressed_size for c in chunks if c.path_in_schema.split(".list.")[0] in wanted)
+    if size > _MOST_BYTES:
+        raise ResultError(f"{path} inflates to {size / 1e6:.0f} MB; at most {_MOST_BYTES / 1e6:.0f} MB are read.")
+
+
+def _read_bounded(path: Path, file: pq.ParquetFile, schema: pa.Schema, wanted: Sequence[str]) -> pa.Table:
+    """Reads batch by batch and looks at each batch's size with its texts written out before it writes them out."""
+    import pyarrow as pa
+
+    target = pa.schema([schema.field(name) for name in wanted])
+    batches: list[pa.RecordBatch] = []
+    size = 0
+    for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=list(wanted)):
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            if name in _NEVER_NULL and column.null_count:
+                raise ResultError(f"{path}: the column {name} has rows without a value.")
+            size += _written_out(column)
+        if size > _MOST_BYTES:
+            raise ResultError(f"{path} inflates to over {_MOST_BYTES / 1e6:.0f} MB.")
+        batches.append(batch.select(list(wanted)).cast(target))
+    return pa.Table.from_batches(batches, schema=target)
+
+
+def _written_out(column: pa.Array) -> int:
+    """Bytes of a column once its texts are no longer shared."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_list(column.type):
+        column = column.flatten()
+    if not pa.types.is_dictionary(column.type):
+        return int(column.nbytes)
+    lengths = pc.take(pc.cast(pc.binary_length(column.dictionary), pa.int64()), column.indices)
+    return int(pc.sum(lengths).as_py() or 0)

@@ -329,8 +329,37 @@ def json_schema() -> bytes:
 
 
 _Document: TypeAlias = dict[str, JsonValue]
+_LONGEST = 5_000_000
+"""Bytes of a result."""
+_LARGEST = 1e15
+"""No measured number is larger; sums and differences of numbers up to it stay finite."""
 _MIGRATIONS: Mapping[int, Callable[[_Document], _Document]] = {}
 """Version → the function that lifts a document of it to the next."""
+
+
+def _once(pairs: list[tuple[str, JsonValue]]) -> _Document:
+    """An object whose keys are all different: of two equal ones a reader and a reviewer might each see another."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {next(n for n in names if names.count(n) > 1)!r} stands twice in one object")
+    return found
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > 20:
+        raise ValueError(f"the number {digits[:12]}… is too large")
+    return int(digits)
+
+
+def _real(text: str) -> float:
+    if not abs(value := float(text)) <= _LARGEST:
+        raise ValueError(f"the number {text[:24]} is too large")
+    return value
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is not a number of JSON")
 
 
 def parse_result(text: str | bytes, source: str) -> Result:
@@ -339,8 +368,12 @@ def parse_result(text: str | bytes, source: str) -> Result:
     Raises:
         ResultError: not JSON, of a newer version, or against the schema; names ``source`` and the first fault.
     """
+    if len(text) > _LONGEST:
+        raise ResultError(f"{source} has {len(text) / 1e6:.1f} MB; a result has at most {_LONGEST / 1e6:.0f}.")
     try:
-        document = json.loads(text)
+        document = json.loads(
+            text, object_pairs_hook=_once, parse_int=_integer, parse_float=_real, parse_constant=_no_number
+        )
     except (ValueError, RecursionError) as error:
         raise ResultError(f"{source} is not JSON: {error}.") from None
     if not isinstance(document, dict) or not isinstance(document.get("schema_version"), int):

@@ -169,5 +169,5 @@ def light_evidence(path: Path, result: Result) -> pd.DataFrame:
         remedy = f"Fetch it from {result.evidence.address}." if result.evidence.address else "Export the run again."
         raise ResultError(f"{file} is missing.", remedy=remedy)
     columns = [*_FIXED, *(f"score.{name}" for name in sorted(result.scoring))]
-    table: pd.DataFrame = read_evidence(file, columns).to_pandas()
+    table: pd.DataFrame = read_evidence(file, columns, rows=result.evidence.rows).to_pandas()
     return table

@@ -17,6 +17,7 @@ from sgpbench.errors import DataError, PluginError, ResultError, SgpbenchError, 
 from sgpbench.protocol import load_protocol, protocol_names
 from sgpbench.records import HARNESS_OUTCOMES, Flag, Outcome, Prompt
 from sgpbench.results.evidence import LARGEST_IN_GIT, counting_of_result
+from sgpbench.results.moments import moment_of
 from sgpbench.results.naming import EVIDENCE_SUFFIX, result_path
 from sgpbench.results.schema import Metric, Number, Result, canonical_json, parse_result
 from sgpbench.results.scores import counted_samples, light_evidence, slices_of
@@ -107,6 +108,8 @@ def validate(paths: Iterable[Path], *, data: DataFolders | None = None) -> Check
 
 def validate_result(path: Path, *, data: DataFolders | None = None) -> tuple[list[str], list[str]]:
     """What is wrong with a result, and what could not be checked."""
+    if path.is_symlink():
+        return ["is a symbolic link"], []
     try:
         text = path.read_bytes()
         result = parse_result(text, path.name)
@@ -125,6 +128,9 @@ def _name_problems(path: Path, result: Result, text: bytes) -> Iterator[str]:
         yield f"by its identity it belongs at {expected}"
     if canonical_json(result) != text:
         yield "is not in canonical form; export it again"
+    for name, moment in (("started", result.execution.started), ("finished", result.execution.finished)):
+        if moment is not None and moment_of(moment) is None:
+            yield f"execution.{name} is no date of our time: {moment[:40]!r}"
 
 
 def _hash_problems(result: Result) -> Iterator[str]:
@@ -173,10 +179,13 @@ def _evidence_problems(path: Path, result: Result, data: DataFolders | None) -> 
         wrong = [f"its evidence has {evidence.bytes / 1e6:.1f} MB: put it elsewhere and export with its address"]
     else:
         wrong = []
+    if file.is_symlink():
+        return [*wrong, f"its evidence {file.name} is a symbolic link"], []
     if not file.is_file():
         if evidence.address is None:
             return [*wrong, f"its evidence {file.name} is missing"], []
-        return wrong, [f"its evidence is at {evidence.address}; put it beside the result to have it checked"]
+        here = f"its evidence is at {evidence.address} and not here, so that the result is unchecked; put it beside"
+        return [*wrong, here], []
     with file.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     if digest != evidence.sha256 or file.stat().st_size != evidence.bytes:
