@@ -109,15 +109,15 @@ def _stored_sample(row: sqlite3.Row) -> StoredSample:
 
 
 class RunView:
-    """Reads a run. One view belongs to one thread.
+    """Reads a run. One view belongs to one thread. ``trusted``: this process has checked the database already.
 
     Raises:
-        StoreError: the folder holds no readable run.
+        StoreError: the folder holds no readable run, or one that is damaged.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, trusted: bool = False) -> None:
         self.folder = folder
-        self._db = open_reader(folder)
+        self._db = open_reader(folder, trusted=trusted)
 
     def close(self) -> None:
         """Ends the connection."""
@@ -272,7 +272,7 @@ class RunStore:
 
     def view(self) -> RunView:
         """A reader of what is committed; to be used and closed by one thread."""
-        return RunView(self.folder)
+        return RunView(self.folder, trusted=True)
 
     def close(self) -> None:
         """Commits what is queued and gives up the lock."""
@@ -283,7 +283,7 @@ class RunStore:
 
         def change(db: sqlite3.Connection) -> None:
             db.executemany(
-                "INSERT OR IGNORE INTO prompts VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT OR IGNORE INTO prompts VALUES (?, ?, ?, ?, ?, ?, NULL)",
                 [
                     (p.id, position, p.caption, p.category, p.cluster, json.dumps(sorted(p.traits)))
                     for position, p in prompts
@@ -334,8 +334,8 @@ class RunStore:
 
         def change(db: sqlite3.Connection) -> None:
             if program_hash is not None:
-                db.execute("INSERT OR IGNORE INTO programs VALUES (?, ?)", (program_hash, program))
-            db.execute(f"INSERT INTO completions VALUES (NULL{', ?' * len(row)})", row)
+                db.execute("INSERT OR IGNORE INTO programs VALUES (?, ?, NULL)", (program_hash, program))
+            db.execute(f"INSERT INTO completions VALUES (NULL{', ?' * len(row)}, NULL)", row)
             db.execute(
                 "DELETE FROM failures WHERE stage = 'generate' AND prompt_id = ? AND sample = ?", (prompt_id, sample)
             )
@@ -351,7 +351,7 @@ class RunStore:
         )
 
         def change(db: sqlite3.Connection) -> None:
-            db.execute(f"INSERT OR REPLACE INTO renderings VALUES ({', '.join('?' * len(row))})", row)
+            db.execute(f"INSERT OR REPLACE INTO renderings VALUES ({'?, ' * len(row)}NULL)", row)
 
         return self.database.write(change)
 
@@ -364,7 +364,7 @@ class RunStore:
         row = (key, metric.name, metric.unit, json.dumps(sorted(metric.needs)), identity, described)
 
         def change(db: sqlite3.Connection) -> None:
-            db.execute("INSERT OR REPLACE INTO metrics VALUES (?, ?, ?, ?, ?, ?)", row)
+            db.execute("INSERT OR REPLACE INTO metrics VALUES (?, ?, ?, ?, ?, ?, NULL)", row)
 
         return self.database.write(change)
 
@@ -383,7 +383,7 @@ class RunStore:
         healed = [(metric, prompt, sample) for prompt, sample, _, _ in scored]
 
         def change(db: sqlite3.Connection) -> None:
-            db.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?)", rows)
+            db.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?, NULL)", rows)
             db.executemany(
                 "DELETE FROM failures WHERE stage = 'score' AND metric = ? AND prompt_id = ? AND sample = ?", healed
             )
@@ -395,7 +395,7 @@ class RunStore:
 
         def change(db: sqlite3.Connection) -> None:
             db.execute(
-                """INSERT INTO failures VALUES (?, ?, ?, ?, ?, ?, 1, ?)
+                """INSERT INTO failures VALUES (?, ?, ?, ?, ?, ?, 1, ?, NULL)
                    ON CONFLICT DO UPDATE SET times = times + 1, outcome = excluded.outcome, message = excluded.message,
                    last_at = excluded.last_at""",
                 (stage, metric, prompt_id, sample, str(failure.outcome), failure.message, time.time()),
@@ -411,7 +411,7 @@ class RunStore:
         def change(db: sqlite3.Connection) -> None:
             # A reply that replaces one was paid for like the one it replaces.
             db.execute(
-                """INSERT INTO replies VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET
+                """INSERT INTO replies VALUES (?, ?, ?, ?, ?, ?, ?, NULL) ON CONFLICT (key) DO UPDATE SET
                    model = excluded.model, text = excluded.text, received_at = excluded.received_at,
                    input_tokens = coalesce(input_tokens + excluded.input_tokens, excluded.input_tokens, input_tokens),
                    output_tokens = coalesce(output_tokens + excluded.output_tokens, excluded.output_tokens, output_tokens),
