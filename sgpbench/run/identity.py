@@ -14,6 +14,7 @@ from sgpbench.errors import StoreError
 from sgpbench.protocol import canonical_hash
 from sgpbench.records import Json
 from sgpbench.run.database import SPEC
+from sgpbench.run.durable import write_durably
 
 __all__ = ["RunIdentity", "read_identity", "read_sources", "run_folder", "sample_seed", "write_identity"]
 
@@ -64,9 +65,7 @@ def write_identity(folder: Path, identity: RunIdentity, *, task: str, protocol: 
         return
     sources = {"task": task, "protocol": protocol}
     document = {"format": 1, "sgpbench": __version__, "identity": asdict(identity), "sources": sources}
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n", "utf-8")
-    part.replace(path)
+    write_durably(path, (json.dumps(document, indent=2, sort_keys=True) + "\n").encode())
 
 
 def read_identity(folder: Path) -> RunIdentity:
