@@ -25,6 +25,7 @@ _COMMANDS = {
     "status": ("sgpbench.cli.status", "Say how far a run has come."),
     "show": ("sgpbench.cli.show", "Show one sample, or write a contact sheet of a run."),
     "export": ("sgpbench.cli.export", "Write a run's result and evidence for publication."),
+    "repair": ("sgpbench.cli.repair", "Save what is intact of a damaged run.db."),
     "validate": ("sgpbench.cli.validate", "Check results and their evidence."),
     "compare": ("sgpbench.cli.compare", "Compare two models over the prompts they share."),
     "leaderboard": ("sgpbench.cli.leaderboard", "Build or serve the leaderboard."),

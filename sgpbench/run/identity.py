@@ -13,10 +13,10 @@ from sgpbench import __version__
 from sgpbench.errors import StoreError
 from sgpbench.protocol import canonical_hash
 from sgpbench.records import Json
+from sgpbench.run.database import SPEC
+from sgpbench.run.durable import write_durably
 
 __all__ = ["RunIdentity", "read_identity", "read_sources", "run_folder", "sample_seed", "write_identity"]
-
-_SPEC = "spec.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +60,12 @@ def sample_seed(seed: int, prompt_id: str, sample: int, attempt: int = 0) -> int
 
 def write_identity(folder: Path, identity: RunIdentity, *, task: str, protocol: str) -> None:
     """Writes ``spec.json``, atomically, if it is not there yet. ``task`` and ``protocol``: the names or paths to load."""
-    path = folder / _SPEC
+    path = folder / SPEC
     if path.exists():
         return
     sources = {"task": task, "protocol": protocol}
     document = {"format": 1, "sgpbench": __version__, "identity": asdict(identity), "sources": sources}
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n", "utf-8")
-    part.replace(path)
+    write_durably(path, (json.dumps(document, indent=2, sort_keys=True) + "\n").encode())
 
 
 def read_identity(folder: Path) -> RunIdentity:
@@ -82,7 +80,7 @@ def read_identity(folder: Path) -> RunIdentity:
             raise TypeError("it has no identity")
         return RunIdentity(**identity)
     except TypeError as error:
-        raise _damaged(folder / _SPEC, error) from None
+        raise _damaged(folder / SPEC, error) from None
 
 
 def read_sources(folder: Path) -> tuple[str, str]:
@@ -93,17 +91,17 @@ def read_sources(folder: Path) -> tuple[str, str]:
     """
     sources = _read_spec(folder).get("sources")
     if not isinstance(sources, dict):
-        raise _damaged(folder / _SPEC, TypeError("it has no sources"))
+        raise _damaged(folder / SPEC, TypeError("it has no sources"))
     return str(sources.get("task")), str(sources.get("protocol"))
 
 
 def _read_spec(folder: Path) -> dict[str, object]:
-    path = folder / _SPEC
+    path = folder / SPEC
     try:
         document = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise StoreError(
-            f"{folder} is not a run: it has no {_SPEC}.", remedy="Give the directory that `sgpbench run` printed."
+            f"{folder} is not a run: it has no {SPEC}.", remedy="Give the directory that `sgpbench run` printed."
         ) from None
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror}.") from None

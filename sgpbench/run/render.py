@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
 
 from sgpbench.errors import StoreError
 from sgpbench.protocol import canonical_hash
 from sgpbench.records import Outcome
+from sgpbench.run.durable import write_durably
 from sgpbench.run.feed import Feed
+from sgpbench.run.pictures import pictures_hold
 from sgpbench.run.store import RunStore, render_path, rendering_key, text_free_path
 from sgpbench.svg.sandbox import Rendered, Sandbox
 
@@ -23,25 +24,18 @@ def renderer_hash(sandbox: Sandbox) -> str:
     return canonical_hash(sandbox.identity)
 
 
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_bytes(data)
-    part.replace(path)
-
-
 async def _render(store: RunStore, sandbox: Sandbox, renderer: str, program_hash: str, program: str) -> Rendered:
     rendered = await asyncio.wrap_future(sandbox.submit(program))
     key = rendering_key(program_hash, renderer)
     try:
         if rendered.png is not None:
-            _write(render_path(store.folder, key), rendered.png)
+            await asyncio.to_thread(write_durably, render_path(store.folder, key), rendered.png)
         if rendered.png_without_text is not None:
-            _write(text_free_path(store.folder, key), rendered.png_without_text)
+            await asyncio.to_thread(write_durably, text_free_path(store.folder, key), rendered.png_without_text)
     except OSError as error:
         raise StoreError(
             f"The rendering {key}.png cannot be written to {store.folder}: {error.strerror}.",
-            remedy="Mend that and run the same command again; all completions are stored.",
+            remedy="Mend that and run the same command again: all completions are stored, so nothing is asked again.",
         ) from None
     await asyncio.wrap_future(store.add_rendering(key, program_hash, renderer, rendered))
     return rendered
@@ -50,7 +44,8 @@ async def _render(store: RunStore, sandbox: Sandbox, renderer: str, program_hash
 async def render_pending(
     store: RunStore, sandbox: Sandbox, feed: Feed, *, in_flight: int, rendered: Callable[[Outcome], None]
 ) -> None:
-    """Renders every final program that has no rendering yet, until ``feed`` ends. Each program is rendered once.
+    """Renders every final program that has no rendering yet, until ``feed`` ends. Each program is rendered once; again where
+    its picture is not there as it was drawn.
 
     ``rendered`` is called once a rendering is stored (or found stored, for programs met before).
 
@@ -82,7 +77,7 @@ async def render_pending(
                         continue
                     started.add(key)
                     outcome = view.rendered(key)
-                    drawn = outcome is not Outcome.OK or render_path(store.folder, key).exists()
+                    drawn = outcome is not Outcome.OK or pictures_hold(view, key)
                     if outcome is not None and not outcome.is_ours and drawn:
                         rendered(outcome)
                         continue

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sgpbench.errors import StoreError, unknown_name
 from sgpbench.records import Json
+from sgpbench.run.pictures import pictures_hold
 from sgpbench.run.store import RunView, render_path
 from sgpbench.run.table import evidence_rows, scored_metrics
 
@@ -17,7 +18,7 @@ __all__ = ["ShownSample", "all_samples", "samples_of"]
 
 @dataclass(frozen=True, slots=True)
 class ShownSample:
-    """One sample; ``rendering`` is ``None`` where there is no valid drawing."""
+    """One sample; ``rendering`` is ``None`` where there is no valid drawing, or its picture is damaged."""
 
     prompt_id: str
     sample: int
@@ -59,7 +60,9 @@ def all_samples(folder: Path) -> Iterator[ShownSample]:
                 program=str(row["program"]) if row["program"] else None,
                 scores={name: float(str(value)) for name, value in scores.items()},
                 evidence={name: json.loads(str(value)) for name, value in evidence.items()},
-                rendering=render_path(folder, key) if key and row["outcome"] == "ok" else None,
+                rendering=render_path(folder, key)
+                if key and row["outcome"] == "ok" and pictures_hold(view, key)
+                else None,
             )
     finally:
         view.close()

@@ -21,6 +21,7 @@ from sgpbench.metrics.interface import Metric
 from sgpbench.protocol import canonical_hash
 from sgpbench.records import Drawing, Failure, Outcome, Prompt, Score
 from sgpbench.run.feed import Feed
+from sgpbench.run.pictures import pictures_hold
 from sgpbench.run.store import RunStore, RunView, StoredSample, group_key, render_path, score_key, text_free_path
 
 __all__ = ["Scorer", "applies", "metric_hash", "missing_reference"]
@@ -134,10 +135,12 @@ class Scorer:
         for stored in view.samples(self._renderer, after=cursor.row, limit=max(self.metric.batch_size, 64)):
             if stored.outcome is None or len(drawings) >= self.metric.batch_size:
                 break
-            cursor.row = stored.row
-            taken += 1
             key = score_key(stored.rendering, stored.outcome, parsed=stored.program is not None)
             prompt = self._prompts.get(stored.prompt_id)
+            if self._waits_for_its_picture(view, stored, key, cursor):
+                break
+            cursor.row = stored.row
+            taken += 1
             if prompt is None or (stored.outcome is not Outcome.OK and "invalid" not in self.metric.needs):
                 continue
             if (prompt.id, key) in cursor.seen or view.is_scored(self.hash, prompt.id, key):
@@ -151,6 +154,12 @@ class Scorer:
         if skipped:
             self._store.add_scores(self.hash, skipped)
         return taken, drawings
+
+    def _waits_for_its_picture(self, view: RunView, stored: StoredSample, key: str, cursor: _Cursor) -> bool:
+        """Whether a drawing that is to be scored is not on the disk as it was drawn; then it is drawn again first."""
+        if stored.outcome is not Outcome.OK or (stored.prompt_id, key) in cursor.seen:
+            return False
+        return not view.is_scored(self.hash, stored.prompt_id, key) and not pictures_hold(view, key)
 
     async def _run_prompts(self, feed: Feed, view: RunView) -> None:
         """For metrics of whole prompts: waits for all samples, then scores prompt by prompt."""
@@ -168,6 +177,8 @@ class Scorer:
             key = group_key(str(stored.rendering) for stored in members)
             if view.is_scored(self.hash, prompt_id, key):
                 self._scored(self.metric.name, 1)
+                continue
+            if not all(pictures_hold(view, str(stored.rendering)) for stored in members):
                 continue
             if not applies(self.metric, prompt):
                 self._store.add_scores(self.hash, [(prompt_id, members[0].sample, key, _NOT_APPLICABLE)])

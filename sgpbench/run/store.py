@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 import time
@@ -26,6 +27,7 @@ __all__ = [
     "RunView",
     "StoredSample",
     "group_key",
+    "picture_path",
     "render_path",
     "rendering_key",
     "score_key",
@@ -38,14 +40,19 @@ def rendering_key(program_hash: str, renderer_hash: str) -> str:
     return canonical_hash([program_hash, renderer_hash], 32)
 
 
+def picture_path(folder: Path, name: str) -> Path:
+    """Where the picture of that name lies."""
+    return folder / "renders" / name[:2] / name
+
+
 def render_path(folder: Path, key: str) -> Path:
     """Where a rendering's PNG lies."""
-    return folder / "renders" / key[:2] / f"{key}.png"
+    return picture_path(folder, f"{key}.png")
 
 
 def text_free_path(folder: Path, key: str) -> Path:
     """Where the PNG of the same program without its text lies."""
-    return folder / "renders" / key[:2] / f"{key}.notext.png"
+    return picture_path(folder, f"{key}.notext.png")
 
 
 def score_key(rendering: str | None, outcome: Outcome, *, parsed: bool) -> str:
@@ -109,15 +116,18 @@ def _stored_sample(row: sqlite3.Row) -> StoredSample:
 
 
 class RunView:
-    """Reads a run. One view belongs to one thread.
+    """Reads a run. One view belongs to one thread. ``trusted``: this process has checked the database already.
 
     Raises:
-        StoreError: the folder holds no readable run.
+        StoreError: the folder holds no readable run, or one that is damaged.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, trusted: bool = False) -> None:
         self.folder = folder
-        self._db = open_reader(folder)
+        self._db = open_reader(folder, trusted=trusted)
+        # A store that an older sgpbench wrote and nobody has continued yet.
+        known = "SELECT 1 FROM sqlite_master WHERE name = 'pictures'"
+        self._knows_pictures = self._db.execute(known).fetchone() is not None
 
     def close(self) -> None:
         """Ends the connection."""
@@ -161,6 +171,17 @@ class RunView:
         """The outcome of the rendering of that key, if there is one."""
         row = self._db.execute("SELECT outcome FROM renderings WHERE hash = ?", (key,)).fetchone()
         return Outcome(row[0]) if row else None
+
+    def pictures(self, key: str) -> list[tuple[str, int | None, str | None]]:
+        """(name, bytes, sha256) of each picture of a rendering; ``None`` for one drawn before these were kept."""
+        query = """
+            SELECT names.name, p.bytes, p.sha256 FROM (
+                SELECT hash || '.png' AS name FROM renderings WHERE hash = :key AND outcome = 'ok'
+                UNION SELECT hash || '.notext.png' FROM renderings WHERE hash = :key AND outcome = 'ok' AND text_free
+            ) names LEFT JOIN pictures p ON p.name = names.name"""
+        if not self._knows_pictures:
+            query = query.replace("p.bytes, p.sha256", "NULL, NULL").partition("LEFT JOIN")[0]
+        return [(row[0], row[1], row[2]) for row in self._db.execute(query, {"key": key})]
 
     def is_scored(self, metric: str, prompt_id: str, key: str) -> bool:
         """Whether a score by the metric of that hash is stored."""
@@ -272,7 +293,7 @@ class RunStore:
 
     def view(self) -> RunView:
         """A reader of what is committed; to be used and closed by one thread."""
-        return RunView(self.folder)
+        return RunView(self.folder, trusted=True)
 
     def close(self) -> None:
         """Commits what is queued and gives up the lock."""
@@ -283,7 +304,7 @@ class RunStore:
 
         def change(db: sqlite3.Connection) -> None:
             db.executemany(
-                "INSERT OR IGNORE INTO prompts VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT OR IGNORE INTO prompts VALUES (?, ?, ?, ?, ?, ?, NULL)",
                 [
                     (p.id, position, p.caption, p.category, p.cluster, json.dumps(sorted(p.traits)))
                     for position, p in prompts
@@ -334,8 +355,8 @@ class RunStore:
 
         def change(db: sqlite3.Connection) -> None:
             if program_hash is not None:
-                db.execute("INSERT OR IGNORE INTO programs VALUES (?, ?)", (program_hash, program))
-            db.execute(f"INSERT INTO completions VALUES (NULL{', ?' * len(row)})", row)
+                db.execute("INSERT OR IGNORE INTO programs VALUES (?, ?, NULL)", (program_hash, program))
+            db.execute(f"INSERT INTO completions VALUES (NULL{', ?' * len(row)}, NULL)", row)
             db.execute(
                 "DELETE FROM failures WHERE stage = 'generate' AND prompt_id = ? AND sample = ?", (prompt_id, sample)
             )
@@ -343,15 +364,21 @@ class RunStore:
         return self.database.write(change)
 
     def add_rendering(self, key: str, program_hash: str, renderer: str, rendered: Rendered) -> Future[None]:
-        """Stores what became of a program; its PNG must be on disk already."""
+        """Stores what became of a program, with size and hash of its pictures; they must be on disk already."""
         row = (
             *(key, program_hash, renderer, str(rendered.outcome), rendered.program, json.dumps(sorted(rendered.flags))),
             *(json.dumps(dict(rendered.structure), sort_keys=True), rendered.width, rendered.height),
             *(int(rendered.png_without_text is not None), rendered.message, rendered.seconds),
         )
 
+        drawn = {f"{key}.png": rendered.png, f"{key}.notext.png": rendered.png_without_text}
+        pictures = [
+            (name, len(data), hashlib.sha256(data).hexdigest()) for name, data in drawn.items() if data is not None
+        ]
+
         def change(db: sqlite3.Connection) -> None:
-            db.execute(f"INSERT OR REPLACE INTO renderings VALUES ({', '.join('?' * len(row))})", row)
+            db.executemany("INSERT OR REPLACE INTO pictures VALUES (?, ?, ?, NULL)", pictures)
+            db.execute(f"INSERT OR REPLACE INTO renderings VALUES ({'?, ' * len(row)}NULL)", row)
 
         return self.database.write(change)
 
@@ -364,7 +391,7 @@ class RunStore:
         row = (key, metric.name, metric.unit, json.dumps(sorted(metric.needs)), identity, described)
 
         def change(db: sqlite3.Connection) -> None:
-            db.execute("INSERT OR REPLACE INTO metrics VALUES (?, ?, ?, ?, ?, ?)", row)
+            db.execute("INSERT OR REPLACE INTO metrics VALUES (?, ?, ?, ?, ?, ?, NULL)", row)
 
         return self.database.write(change)
 
@@ -383,7 +410,7 @@ class RunStore:
         healed = [(metric, prompt, sample) for prompt, sample, _, _ in scored]
 
         def change(db: sqlite3.Connection) -> None:
-            db.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?)", rows)
+            db.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?, NULL)", rows)
             db.executemany(
                 "DELETE FROM failures WHERE stage = 'score' AND metric = ? AND prompt_id = ? AND sample = ?", healed
             )
@@ -395,7 +422,7 @@ class RunStore:
 
         def change(db: sqlite3.Connection) -> None:
             db.execute(
-                """INSERT INTO failures VALUES (?, ?, ?, ?, ?, ?, 1, ?)
+                """INSERT INTO failures VALUES (?, ?, ?, ?, ?, ?, 1, ?, NULL)
                    ON CONFLICT DO UPDATE SET times = times + 1, outcome = excluded.outcome, message = excluded.message,
                    last_at = excluded.last_at""",
                 (stage, metric, prompt_id, sample, str(failure.outcome), failure.message, time.time()),
@@ -411,7 +438,7 @@ class RunStore:
         def change(db: sqlite3.Connection) -> None:
             # A reply that replaces one was paid for like the one it replaces.
             db.execute(
-                """INSERT INTO replies VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET
+                """INSERT INTO replies VALUES (?, ?, ?, ?, ?, ?, ?, NULL) ON CONFLICT (key) DO UPDATE SET
                    model = excluded.model, text = excluded.text, received_at = excluded.received_at,
                    input_tokens = coalesce(input_tokens + excluded.input_tokens, excluded.input_tokens, input_tokens),
                    output_tokens = coalesce(output_tokens + excluded.output_tokens, excluded.output_tokens, output_tokens),
