@@ -1,8 +1,9 @@
 """Protocols: everything that decides a number besides model and task, read from ``protocols/<name>.toml``.
 
 A protocol has two parts, each with a hash of its own: *generation* (what is asked, how it is sampled, how a program is
-taken out of a reply) and *scoring* (renderer, invalid policy, rubrics, how a judge is read). Unknown keys are errors,
-so that a misspelt setting can never be ignored.
+taken out of a reply) and *scoring* (renderer, invalid policy, rubrics, how a judge is read). A key enters a hash only
+where it is not at its default, so that a new key, whose default is what was done before, moves no number. Unknown keys are
+errors, so that a misspelt setting can never be ignored.
 """
 
 from __future__ import annotations
@@ -20,15 +21,19 @@ from sgpbench.errors import ProtocolError, unknown_name
 from sgpbench.paths import root_folder
 
 __all__ = [
+    "DinoRule",
+    "DiversityRule",
     "Extraction",
     "Generation",
     "GenerationRule",
+    "HpsRule",
     "JudgeRule",
     "Protocol",
     "RendererRule",
     "Repair",
     "Scoring",
     "Template",
+    "VqaRule",
     "canonical_hash",
     "load_protocol",
     "protocol_names",
@@ -109,6 +114,10 @@ class RendererRule(_Frozen):
     max_program_bytes: int
     jpeg: Mapping[str, int] = Field(default_factory=dict)
     """Metrics that see the rendering as a JPEG of this quality."""
+    lxml: str | None = None
+    """The version of lxml that parses programs, complete or its first parts; ``None`` takes any. Its repairs differ."""
+    libxml2: str | None = None
+    """The same for the libxml2 that lxml was built with."""
 
 
 class JudgeRule(_Frozen):
@@ -159,13 +168,37 @@ class VqaRule(_Frozen):
     unlisted_answers: Literal["offered", "wrong"]
     """An expected answer that is none of the published choices: offered as one more, or never right (released code)."""
     per_prompt: Literal["mean"] = "mean"
+    keyed_by: str | None = None
+    """See ``metrics.keyed``: under which of a prompt's metadata the questions of several captions are pooled."""
+    matching: Literal["normal", "exact"] = "normal"
+    """When a free answer is a choice as it stands: case and final periods aside, or only letter by letter."""
+    answer_tokens: int = 20
+    """Most tokens of a free-form answer of BLIP; the released code's limit of 50 counts the token that starts it."""
+
+
+class HpsRule(_Frozen):
+    """How HPS is joined to prompts, and what of pictures that cannot be embedded."""
+
+    keyed_by: str | None = None
+    """As in ``VqaRule``: only the last prompt of a key has a value."""
+    too_narrow: Literal["one-pixel", "zero-all"] = "one-pixel"
+    """A picture whose shorter side would vanish in the input: drawn one pixel wide, or (released code) all drawings of
+    its prompt are 0."""
+
+
+class DiversityRule(_Frozen):
+    """Which prompts count in the mean of diversity."""
+
+    only_positive: bool = False
+    """Whether a prompt of identical drawings, whose diversity is 0, has no value (released code)."""
 
 
 class DinoRule(_Frozen):
     """How a reference is prepared for DINO."""
 
-    squash_reference: bool
-    """Whether the reference is first resized to 224 × 224 whatever its aspect."""
+    squash_reference: bool = False
+    """Whether the reference is first resized to 224 × 224 whatever its aspect, in floating point, and cut to whole bytes,
+    as the released code does."""
 
 
 class Scoring(_Frozen):
@@ -175,7 +208,9 @@ class Scoring(_Frozen):
     invalid: InvalidRule
     judge: JudgeRule
     vqa: VqaRule
-    dino: DinoRule
+    dino: DinoRule = DinoRule()
+    hps: HpsRule = HpsRule()
+    diversity: DiversityRule = DiversityRule()
     metrics: Mapping[str, Annotated[str, Field(min_length=1)]]
     """The version of each metric; the code refuses to score under a version it does not implement."""
 
@@ -190,12 +225,12 @@ class Protocol(_Frozen):
 
     def generation_hash(self, task: str) -> str:
         """Hash of all that decides a task's programs besides the model: 16 hex digits."""
-        return canonical_hash(self.generation.rule(task).model_dump(mode="json"))
+        return canonical_hash(self.generation.rule(task).model_dump(mode="json", exclude_defaults=True))
 
     @property
     def scoring_hash(self) -> str:
         """Hash of all that decides a score once a program is given: 16 hex digits."""
-        return canonical_hash(self.scoring.model_dump(mode="json"))
+        return canonical_hash(self.scoring.model_dump(mode="json", exclude_defaults=True))
 
 
 GenerationRule.model_rebuild()

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from dinov2_positions import interpolated
 from extras import how_to_get
 from PIL import Image
 
@@ -196,9 +197,13 @@ def test_siglip(context: MetricContext, weights: Path, drawings: list[Drawing]) 
 
 @cache
 def loaded_dino(folder: Path) -> Any:
+    """A DINOv2 whose positions are those of 16 by 16 patches, interpolated by the formula."""
     from transformers import AutoModel
 
-    return AutoModel.from_pretrained(str(folder)).eval()
+    model = AutoModel.from_pretrained(str(folder)).eval()
+    positions = model.embeddings.position_embeddings.detach().numpy()
+    model.embeddings.position_embeddings = torch.nn.Parameter(torch.from_numpy(interpolated(positions, 16)))
+    return model
 
 
 def straight_dino(weights: Path, size: str, image: Image.Image) -> torch.Tensor:
@@ -217,6 +222,14 @@ def straight_dino(weights: Path, size: str, image: Image.Image) -> torch.Tensor:
         return unit(model(pixel_values=prepare(image)[None]).last_hidden_state[0, 0])
 
 
+def released_reference(image: Image.Image) -> Image.Image:
+    """As the released code prepares references: numbers of 0 to 1, resized, and back to a picture."""
+    from torchvision import transforms
+
+    square = transforms.Compose([transforms.ToTensor(), transforms.Resize((224, 224))])
+    return transforms.ToPILImage()(square(image))
+
+
 @pytest.mark.parametrize("protocol", ["v1", "paper"])
 def test_dino(
     protocol: str, context: MetricContext, paper: MetricContext, weights: Path, drawings: list[Drawing]
@@ -228,7 +241,7 @@ def test_dino(
         assert drawing.prompt.reference.image is not None
         reference = Image.open(drawing.prompt.reference.image)
         if protocol == "paper":
-            reference = reference.resize((224, 224), Image.Resampling.BILINEAR)
+            reference = released_reference(reference)
         near = [
             float(straight_dino(weights, size, rgb(drawing)) @ straight_dino(weights, size, reference))
             for size in ("small", "base", "large", "giant")

@@ -17,12 +17,28 @@ def test_v1_is_what_it_was() -> None:
     """If this fails, published numbers would change their meaning: make a new protocol instead of editing v1."""
     v1 = load_protocol("v1")
     assert {task: v1.generation_hash(task) for task in TASKS} == {
-        "object": "fbe34fe1478f2742",
-        "scene": "fbe34fe1478f2742",
-        "comp": "bf95c789f2d9436e",
-        "shapes": "bf95c789f2d9436e",
+        "object": "797c7a732f107799",
+        "scene": "797c7a732f107799",
+        "comp": "7486b5b6433a4128",
+        "shapes": "7486b5b6433a4128",
     }
-    assert v1.scoring_hash == "93ba7463ef2bb5c4"
+    assert v1.scoring_hash == "c87de261a7ddde8d"
+
+
+def test_a_key_at_its_default_enters_no_hash(tmp_path: Path) -> None:
+    v1 = load_protocol("v1")
+    said = load_protocol(
+        str(edited(tmp_path, "[scoring.dino]", "[scoring.hps]\ntoo_narrow = 'one-pixel'\n\n[scoring.dino]"))
+    )
+    assert said.scoring_hash == v1.scoring_hash
+    rule = v1.generation.rule("comp")
+    spelled = rule.model_copy(update={"stop": (), "keep_stop": False, "chat": None})
+    generation = v1.generation.model_copy(update={"tasks": {"comp": spelled}})
+    assert v1.model_copy(update={"generation": generation}).generation_hash("comp") == v1.generation_hash("comp")
+    other = load_protocol(
+        str(edited(tmp_path, "[scoring.dino]", "[scoring.hps]\ntoo_narrow = 'zero-all'\n\n[scoring.dino]"))
+    )
+    assert other.scoring_hash != v1.scoring_hash
 
 
 def test_both_protocols_come_with_the_package() -> None:
@@ -42,6 +58,10 @@ def test_paper_follows_the_released_code() -> None:
     assert (paper.scoring.judge.reading, paper.scoring.judge.unreadable) == ("paper", "zero")
     assert paper.scoring.renderer.jpeg == {"vqa": 75, "hps": 75}
     assert paper.scoring.dino.squash_reference
+    assert (paper.scoring.vqa.keyed_by, paper.scoring.hps.keyed_by) == ("image_id", "image_id")
+    assert (paper.scoring.vqa.matching, paper.scoring.vqa.answer_tokens) == ("exact", 49)
+    assert paper.scoring.hps.too_narrow == "zero-all"
+    assert paper.scoring.diversity.only_positive
     assert paper.scoring.invalid.last_of_cluster == {"scene": ("vqa", "hps")}
 
 

@@ -19,7 +19,9 @@ from hostile.corpus import filtered, use_bomb
 from svg_support import NS, PAPER, V1, impatient, picture, svg
 
 from sgpbench.errors import RendererError
+from sgpbench.protocol import load_protocol
 from sgpbench.records import Flag, Outcome
+from sgpbench.svg.render import require_parser
 from sgpbench.svg.sandbox import Rendered, Sandbox
 from sgpbench.svg.structure import MEASURES
 
@@ -338,3 +340,27 @@ def test_the_paper_recovers_unclosed_programs() -> None:
         rendered = draw(sandbox, f'<svg {NS} width="30" height="20"><rect width="15" height="20"')
         assert (rendered.outcome, rendered.width) == (Outcome.OK, 30)
         assert Flag.REPAIRED in rendered.flags
+
+
+@pytest.mark.parametrize(("pinned", "found"), [("lxml", "6.1.0"), ("libxml2", "2.14.6")])
+def test_the_paper_refuses_a_parser_whose_repairs_are_others(
+    monkeypatch: pytest.MonkeyPatch, pinned: str, found: str
+) -> None:
+    rule = load_protocol("paper").scoring.renderer
+    versions = {"lxml": "5.3.1", "libxml2": "2.12.9"}
+    monkeypatch.setattr("sgpbench.svg.render.parser_versions", lambda: versions)
+    require_parser(rule)
+    versions[pinned] = found
+    with pytest.raises(RendererError, match=f"{pinned} .*{found} is installed") as caught:
+        require_parser(rule)
+    assert "lxml==5.3.1" in str(caught.value.remedy)
+    require_parser(V1)
+
+
+def test_the_parser_is_part_of_every_renderers_identity(sandbox: Sandbox) -> None:
+    from lxml import etree
+
+    assert sandbox.identity["parser"] == {
+        "lxml": ".".join(map(str, etree.LXML_VERSION[:3])),
+        "libxml2": ".".join(map(str, etree.LIBXML_VERSION)),
+    }

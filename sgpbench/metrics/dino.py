@@ -1,7 +1,7 @@
 """DINO score: cosine of class-token features between drawing and reference, the mean of DINOv2 S, B, L and G (patch 14).
 
 The shorter side is resized to 224 pixels (bilinear) and the centre cut out. Under ``paper`` the reference is first
-squashed to 224 by 224 pixels, as the released code does.
+squashed to 224 by 224 pixels, as the released code does: in floating point, then cut to whole bytes.
 """
 
 from __future__ import annotations
@@ -101,5 +101,5 @@ def open_dino(context: MetricContext) -> Metric:
     Raises:
         UsageError: another argument. MetricUnavailable: packages or weights are missing.
     """
-    scorer = open_scorer(context, profile("dino", "1", context.argument, PARTS))
+    scorer = open_scorer(context, profile("dino", "2", context.argument, PARTS))
     return Dino(scorer, acquire_references(context), squash=context.protocol.scoring.dino.squash_reference)

@@ -1,6 +1,7 @@
 """Diversity: how far the drawings of one prompt differ, 1 minus their mean pairwise DINOv2 cosine, mean of the encoders.
 
-A prompt with fewer than two valid drawings has none: it gets no value, and its evidence says how many there were.
+A prompt with fewer than two valid drawings has none: it gets no value, and its evidence says how many there were. Under
+``only_positive`` (the released code) neither has a prompt of equal drawings, whose diversity is 0 to six decimals.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from sgpbench.metrics.encoder_metric import (
 )
 from sgpbench.metrics.encoding import Unreadable
 from sgpbench.metrics.interface import Metric, MetricContext, Need
-from sgpbench.records import Column, Drawing, Failure, Score
+from sgpbench.records import Column, Drawing, Failure, Json, Score
 
 __all__ = ["Diversity", "open_diversity"]
 
@@ -39,13 +40,16 @@ class Diversity:
         self._scorer = scorer
         self.name, self.version = scorer.profile.name, scorer.profile.version
         self._parts = [f"{self.name}.{part.column}" for part in scorer.profile.parts]
-        self._jpeg = scorer.context.protocol.scoring.renderer.jpeg.get("diversity")
+        scoring = scorer.context.protocol.scoring
+        self._jpeg = scoring.renderer.jpeg.get("diversity")
+        self._only_positive = scoring.diversity.only_positive
         words = "1 - mean pairwise DINOv2 cosine of a prompt's valid drawings"
         self.columns = (
             Column(self.name, True, words, 0.0, 2.0, "omit"),
             *(Column(name, True, f"{words}, one encoder", 0.0, 2.0, "omit") for name in self._parts),
         )
-        self.identity = scorer.identity(jpeg=self._jpeg)
+        more: dict[str, Json] = {"only_positive": True} if self._only_positive else {}
+        self.identity = scorer.identity(jpeg=self._jpeg, **more)
 
     async def score(self, batch: Sequence[Drawing]) -> Sequence[Score | Failure]:
         """One answer for all valid drawings of one prompt.
@@ -63,7 +67,7 @@ class Diversity:
 
     def _score(self, batch: Sequence[Drawing]) -> list[Score | Failure]:
         ordered = sorted(batch, key=lambda drawing: drawing.sample)
-        evidence = {self.name: {"drawings": len(ordered)}}
+        evidence: dict[str, Json] = {self.name: {"drawings": len(ordered)}}
         if len(ordered) < 2:
             return [Score({}, evidence)]
         items = [image_item(drawing, jpeg=self._jpeg) for drawing in ordered]
@@ -74,8 +78,10 @@ class Diversity:
         for column in zip(*views, strict=True):
             vectors = [vector for vector in column if not isinstance(vector, Unreadable)]
             spread.append(1.0 - mean([cosine(left, right) for left, right in combinations(vectors, 2)]))
-        values = {self.name: mean(spread), **dict(zip(self._parts, spread, strict=True))}
-        return [Score(rounded(values), evidence)]
+        values = rounded({self.name: mean(spread), **dict(zip(self._parts, spread, strict=True))})
+        if self._only_positive and values[self.name] <= 0:
+            return [Score({}, evidence)]
+        return [Score(values, evidence)]
 
 
 def open_diversity(context: MetricContext) -> Metric:
@@ -84,4 +90,4 @@ def open_diversity(context: MetricContext) -> Metric:
     Raises:
         UsageError: another argument. MetricUnavailable: packages or weights are missing.
     """
-    return Diversity(open_scorer(context, profile("diversity", "1", context.argument, PARTS)))
+    return Diversity(open_scorer(context, profile("diversity", "2", context.argument, PARTS)))

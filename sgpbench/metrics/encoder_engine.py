@@ -160,7 +160,7 @@ class Engine:
         if isinstance(request, EmbedImages):
             return Embedded(tuple(self._images(spec, model, read) for spec, model in models))
         asked = request.questions[chunk.first : chunk.first + len(read)]
-        return Answered(self._answers(*models[0], read, asked))
+        return Answered(self._answers(*models[0], read, asked, request.answer_tokens))
 
     def _texts(self, request: EmbedTexts) -> tuple[Vector, ...]:
         spec = request.encoder
@@ -179,7 +179,7 @@ class Engine:
         )
 
     def _answers(
-        self, spec: EncoderSpec, model: LoadedModel, read: Sequence[Read], asked: Sequence[tuple[str, ...]]
+        self, spec: EncoderSpec, model: LoadedModel, read: Sequence[Read], asked: Sequence[tuple[str, ...]], tokens: int
     ) -> tuple[tuple[str, ...] | Unreadable, ...]:
         if not isinstance(model, Answering):
             raise EncoderError(f"{spec.name} does not answer questions.")
@@ -194,7 +194,7 @@ class Engine:
 
         def answer(part: Sequence[tuple[int, int]]) -> list[str]:
             views = torch.stack([view for i, _ in part if isinstance(view := seen[i], torch.Tensor)])
-            return model.answer(views, [asked[i][j] for i, j in part])
+            return model.answer(views, [asked[i][j] for i, j in part], tokens)
 
         said: dict[tuple[int, int], str] = {}
         for pairs in groups.values():

@@ -6,6 +6,7 @@ float32 of length 1.
 
 from __future__ import annotations
 
+import math
 import pickle
 import zipfile
 from collections.abc import Sequence
@@ -19,10 +20,11 @@ from torch.nn import functional
 from sgpbench.metrics.encoding import EncoderError, EncoderSpec
 from sgpbench.metrics.preprocess import IMAGENET, OPENAI, UNIT, Preprocessing
 
-__all__ = ["Answering", "LoadedModel", "TowersForImages", "TowersForTexts", "load_model"]
+__all__ = ["Answering", "LoadedModel", "TowersForImages", "TowersForTexts", "load_model", "published_positions"]
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-_MOST_ANSWER_TOKENS = 20
+_POSITION_OFFSET = 0.1
+"""DINOv2's ``interpolate_offset``; the models with registers, which are not used here, have none."""
 _LOADING_ERRORS = (
     OSError,
     EOFError,
@@ -130,7 +132,10 @@ class Siglip:
 
 
 class Dinov2:
-    """DINOv2 by transformers: the class token after the final norm."""
+    """DINOv2 by transformers: the class token after the final norm.
+
+    Positions are interpolated as by the published model (``published_positions``), which transformers does not do.
+    """
 
     preprocessing = Preprocessing(224, "bilinear", "crop", IMAGENET)
 
@@ -139,11 +144,41 @@ class Dinov2:
 
         folder = str(Path(spec.file).parent)
         model: Any = Dinov2Model.from_pretrained(folder, dtype=_DTYPES[spec.precision], local_files_only=True)
+        embeddings = model.embeddings
+        side = self.preprocessing.size // int(model.config.patch_size)
+        # With as many positions as the input has patches, transformers uses them as they are.
+        embeddings.position_embeddings = torch.nn.Parameter(
+            published_positions(embeddings.position_embeddings.detach(), side), requires_grad=False
+        )
         self._model, self._dtype = model.to(device).eval(), _DTYPES[spec.precision]
 
     def images(self, pixels: torch.Tensor) -> torch.Tensor:
         """See ``TowersForImages``."""
         return _unit(self._model(pixel_values=pixels.to(self._dtype)).pooler_output)
+
+
+def published_positions(positions: torch.Tensor, side: int) -> torch.Tensor:
+    """A DINOv2's position embeddings for pictures of ``side`` by ``side`` patches, as its own code interpolates them.
+
+    That code (facebookresearch/dinov2, which torch.hub loads) gives the interpolation a scale of (side + 0.1) / trained
+    instead of the size alone, and both decide where it samples.
+
+    Args:
+        positions: ``(1, 1 + trained * trained, d)``, the class token's first.
+        side: Patches along a side of the input.
+
+    Returns:
+        ``(1, 1 + side * side, d)`` of the same type; the same values where the input is as in training.
+    """
+    trained = math.isqrt(positions.shape[1] - 1)
+    if trained == side:
+        return positions
+    dimension = positions.shape[2]
+    grid = positions[:, 1:].to(torch.float32).reshape(1, trained, trained, dimension).permute(0, 3, 1, 2)
+    scale = (side + _POSITION_OFFSET) / trained
+    grid = functional.interpolate(grid, scale_factor=(scale, scale), mode="bicubic")
+    patches = grid.permute(0, 2, 3, 1).reshape(1, side * side, dimension).to(positions.dtype)
+    return torch.cat((positions[:, :1], patches), dim=1)
 
 
 class Sentences:
@@ -161,7 +196,7 @@ class Sentences:
 
 
 class Answering:
-    """BLIP for visual question answering, by transformers; greedy, free-form, at most 20 tokens."""
+    """BLIP for visual question answering, by transformers; greedy and free-form."""
 
     def __init__(self, spec: EncoderSpec, device: torch.device) -> None:
         from transformers import AutoTokenizer, BlipForQuestionAnswering
@@ -185,8 +220,8 @@ class Answering:
         """How many tokens a question has."""
         return len(self._tokenizer(question, truncation=True, max_length=self._limit)["input_ids"])
 
-    def answer(self, seen: torch.Tensor, questions: Sequence[str]) -> list[str]:
-        """One answer per question; ``seen`` holds a row for each.
+    def answer(self, seen: torch.Tensor, questions: Sequence[str], most_tokens: int) -> list[str]:
+        """One answer per question, each cut at ``most_tokens``; ``seen`` holds a row for each question.
 
         All questions must have the same number of tokens: transformers 5 lets the answer look at padding.
         """
@@ -210,7 +245,7 @@ class Answering:
             encoder_attention_mask=tokens["attention_mask"],
             num_beams=1,
             do_sample=False,
-            max_new_tokens=_MOST_ANSWER_TOKENS,
+            max_new_tokens=most_tokens,
         )
         return [str(self._tokenizer.decode(row[1:], skip_special_tokens=True)).strip() for row in said]
 

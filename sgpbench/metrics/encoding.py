@@ -33,6 +33,9 @@ __all__ = [
 Vector: TypeAlias = NDArray[np.float32]
 Precision: TypeAlias = Literal["fp32", "bf16"]
 
+_REVISION: dict[str, str] = {"dinov2": ":2"}
+"""Of families whose arithmetic has changed, so that vectors kept from before are not used."""
+
 
 class EncoderError(Exception):
     """The encoders cannot do what was asked: weights that do not load, not even one picture fits into memory."""
@@ -60,7 +63,7 @@ class EncoderSpec:
     @property
     def key(self) -> str:
         """What decides a vector besides the picture or the text itself."""
-        return f"{self.family}:{self.sha256}:{self.architecture}:{self.view}:{self.precision}"
+        return f"{self.family}:{self.sha256}:{self.architecture}:{self.view}:{self.precision}{_REVISION.get(self.family, '')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ class ImageItem:
     jpeg: int | None = None
     """Sent through JPEG of this quality first."""
     squash: int | None = None
-    """Resized to a square of this side first, whatever its aspect."""
+    """Resized to a square of this side first, whatever its aspect (``preprocess.squashed``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,8 @@ class AskAboutImages:
     images: tuple[ImageItem, ...]
     questions: tuple[tuple[str, ...], ...]
     """Those of each picture."""
+    answer_tokens: int = 20
+    """Most tokens of one answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from sgpbench.metrics.shared import Shared
-from sgpbench.records import Column, Completion, Drawing, Failure, Json, Score
+from sgpbench.records import Column, Completion, Drawing, Failure, Json, Prompt, Score
 
 if TYPE_CHECKING:
     from sgpbench.data.interface import DataFolders
@@ -53,6 +53,8 @@ class MetricContext:
     """Where upstream wording (``paper`` rubrics) is looked up."""
     replies: ReplyStore | None = None
     """Where paid replies are kept; ``None`` keeps them in memory, for this metric's life."""
+    prompts: Sequence[Prompt] = ()
+    """All prompts of the split, in the published order, for metrics that score a prompt with others of its kind."""
     shared: Shared = field(default_factory=Shared)
     """Encoders and the like, opened once for all metrics that are opened with this context (or a ``replace`` of it)."""
 

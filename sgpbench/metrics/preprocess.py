@@ -20,7 +20,18 @@ from PIL import Image
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["IMAGENET", "OPENAI", "UNIT", "Normalisation", "Preprocessing", "decoded", "prepared", "resize", "to_input"]
+__all__ = [
+    "IMAGENET",
+    "OPENAI",
+    "UNIT",
+    "Normalisation",
+    "Preprocessing",
+    "decoded",
+    "prepared",
+    "resize",
+    "squashed",
+    "to_input",
+]
 
 Pixels = NDArray[np.uint8]
 """``(h, w, 3) uint8``, RGB."""
@@ -83,9 +94,24 @@ def decoded(path: Path, *, jpeg: int | None = None, squash: int | None = None) -
         image.save(buffer, "JPEG", quality=jpeg)
         with Image.open(buffer) as opened:
             image = opened.convert("RGB")
-    if squash is not None:
-        image = image.resize((squash, squash), Image.Resampling.BILINEAR)
-    return np.asarray(image)
+    pixels = np.asarray(image)
+    return pixels if squash is None else squashed(pixels, squash)
+
+
+def squashed(pixels: Pixels, side: int) -> Pixels:
+    """A picture as a square of ``side`` pixels, ``(side, side, 3) uint8``, as the released code makes one of references.
+
+    It turns the picture into numbers of 0 to 1, resizes these (bilinear, with antialiasing), and cuts them back to whole
+    bytes, so that most come out lower by a fraction than rounding would have them.
+    """
+    import torch
+    from torch.nn import functional
+
+    values = torch.from_numpy(pixels.copy()).permute(2, 0, 1).contiguous().to(torch.float32).div(255)[None]
+    if pixels.shape[:2] != (side, side):
+        values = functional.interpolate(values, size=(side, side), mode="bilinear", align_corners=False, antialias=True)
+    cut: Pixels = values[0].mul(255).to(torch.uint8).permute(1, 2, 0).numpy()
+    return cut
 
 
 def _on_white(image: Image.Image) -> Image.Image:

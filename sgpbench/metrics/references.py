@@ -14,6 +14,7 @@ from sgpbench.metrics.encoding import Unreadable
 from sgpbench.metrics.interface import MetricContext
 from sgpbench.protocol import RendererRule, canonical_hash
 from sgpbench.records import Reference
+from sgpbench.svg.render import installed_version, parser_versions
 
 if TYPE_CHECKING:
     from sgpbench.svg.sandbox import Rendered, Sandbox
@@ -25,7 +26,12 @@ class ReferencePictures:
     """Reference pictures as files. A program is rendered once, by the protocol's renderer, and kept in the cache."""
 
     def __init__(self, folder: Path, rule: RendererRule) -> None:
-        self._folder = folder / "references" / canonical_hash(rule.model_dump(mode="json"))
+        drawn_by = [
+            rule.model_dump(mode="json", exclude_defaults=True),
+            installed_version(rule.name),
+            parser_versions(),
+        ]
+        self._folder = folder / "references" / canonical_hash(drawn_by)
         self._rule = rule
         self._lock = threading.Lock()
         self._sandbox: Sandbox | None = None

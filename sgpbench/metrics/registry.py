@@ -68,7 +68,7 @@ _BUILT_IN = (
         ("siglip-base-patch16-384", "siglip-large-patch16-384"),
     ),
     BuiltIn(
-        "dino", "sgpbench.metrics.dino:open_dino", "1", "drawing and reference, by DINOv2", ("fast", "bf16"), _DINOV2
+        "dino", "sgpbench.metrics.dino:open_dino", "2", "drawing and reference, by DINOv2", ("fast", "bf16"), _DINOV2
     ),
     BuiltIn("hps", "sgpbench.metrics.hps:open_hps", "1", "human preference, by HPSv2.1", ("bf16",), ("hps-v2.1",)),
     BuiltIn(
@@ -82,7 +82,7 @@ _BUILT_IN = (
     BuiltIn(
         "diversity",
         "sgpbench.metrics.diversity:open_diversity",
-        "1",
+        "2",
         "how a prompt's drawings differ",
         ("fast", "bf16"),
         _DINOV2,

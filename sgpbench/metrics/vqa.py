@@ -3,7 +3,8 @@
 Who answers stands in brackets and is a column of its own: ``vqa[blip-large]``, ``vqa[gpt-4o-mini]``. Free-form answers
 are mapped to choices as ``vqa_core`` says. Under ``samples = "all"`` every sample counts; under ``"last-valid"`` (the
 released code) a prompt's score is that of its last valid drawing. An expected answer that the published choices lack is
-offered with them, or can never be given: ``unlisted_answers``.
+offered with them, or can never be given: ``unlisted_answers``. With ``keyed_by`` the questions of all captions of a
+photograph are asked of the drawing of its last caption alone (``metrics.keyed``).
 
 Evidence, under the metric's name: ``{"questions": {id: {"said", "choice", "expected", "right"}}, ...}``.
 """
@@ -25,6 +26,7 @@ from sgpbench.metrics.embedder import Embedder, acquire_embedder, release_embedd
 from sgpbench.metrics.encoder_metric import encoder_spec, failure, rounded
 from sgpbench.metrics.encoding import EncoderError
 from sgpbench.metrics.interface import Metric, MetricContext, Need
+from sgpbench.metrics.keyed import KeyedPrompts
 from sgpbench.metrics.vqa_blip import BLIP_NAMES, open_blip_answerer
 from sgpbench.metrics.vqa_core import KINDS, accuracy, accuracy_by_kind, as_published, choose, evidence
 from sgpbench.metrics.vqa_interface import Answerer, Answers, Asked
@@ -62,6 +64,8 @@ class Vqa:
         self._sentences = sentences
         self._jpeg = scoring.renderer.jpeg.get("vqa")
         self._offered = scoring.vqa.unlisted_answers == "offered"
+        self._exact = scoring.vqa.matching == "exact"
+        self._keyed = KeyedPrompts(context.prompts, scoring.vqa.keyed_by)
         self.name = f"vqa[{answerer.name}]"
         self.unit: Literal["sample", "prompt"] = "prompt" if scoring.vqa.samples == "last-valid" else "sample"
         self.batch_size = answerer.batch_size
@@ -81,6 +85,8 @@ class Vqa:
             "answers": scoring.vqa.answers,
             "samples": scoring.vqa.samples,
             "unlisted_answers": scoring.vqa.unlisted_answers,
+            **({"matching": "exact"} if self._exact else {}),
+            **({"keyed": self._keyed.identity} if self._keyed.identity else {}),
             "answerer": answerer.identity,
             "mapping": mapping,
             "jpeg": self._jpeg,
@@ -90,6 +96,8 @@ class Vqa:
         """One answer per drawing, in their order; one in all where the last valid drawing of a prompt counts."""
         if self.unit == "prompt":
             batch = [max(batch, key=lambda drawing: drawing.sample)]
+            if not self._keyed.counts(batch[0].prompt):
+                return [Score({})]
         with tempfile.TemporaryDirectory(prefix="sgpbench-vqa-") as folder:
             prepared = await asyncio.to_thread(self._prepared, batch, Path(folder))
             asked = [one for one in prepared if isinstance(one, Asked)]
@@ -110,9 +118,10 @@ class Vqa:
         return [self._one_prepared(drawing, folder / f"{number}.jpg") for number, drawing in enumerate(batch)]
 
     def _one_prepared(self, drawing: Drawing, file: Path) -> Asked | Failure:
-        if drawing.rendering is None or not drawing.prompt.questions:
+        questions = self._questions(drawing.prompt)
+        if drawing.rendering is None or not questions:
             return failure(f"{drawing.prompt.id}: there is no drawing, or no question about it")
-        asked = Asked(drawing.rendering, self._questions(drawing.prompt), drawing.prompt.id, drawing.sample)
+        asked = Asked(drawing.rendering, questions, drawing.prompt.id, drawing.sample)
         if self._jpeg is None:
             return asked
         try:
@@ -122,7 +131,8 @@ class Vqa:
         return replace(asked, image=file, media_type="image/jpeg")
 
     def _questions(self, prompt: Prompt) -> tuple[Question, ...]:
-        return prompt.questions if self._offered else tuple(map(as_published, prompt.questions))
+        questions = self._keyed.questions(prompt)
+        return questions if self._offered else tuple(map(as_published, questions))
 
     def _scores(self, batch: Sequence[Drawing], replies: Sequence[Answers | Failure]) -> list[Score | Failure]:
         return [self._one(drawing, reply) for drawing, reply in zip(batch, replies, strict=True)]
@@ -135,7 +145,7 @@ class Vqa:
             words = f"{self.name} gave {len(reply.texts)} answers to {len(questions)} questions"
             return Failure(Outcome.JUDGE_ERROR, words)
         try:
-            marked = choose(questions, reply.texts, self._sentences or _no_free_text)
+            marked = choose(questions, reply.texts, self._sentences or _no_free_text, exact=self._exact)
         except _NotAChoice as error:
             return Failure(Outcome.JUDGE_ERROR, f"{self.name}: {error}")
         values = {self.name: accuracy(marked)}

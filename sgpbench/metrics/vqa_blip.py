@@ -11,6 +11,7 @@ from sgpbench.metrics.encoding import Answered, AskAboutImages, EncoderError, Im
 from sgpbench.metrics.interface import MetricContext
 from sgpbench.metrics.vqa_interface import Answerer, Answers, Asked
 from sgpbench.metrics.weights import Weights, require
+from sgpbench.protocol import VqaRule
 from sgpbench.records import Failure, Json
 
 __all__ = ["BLIP_NAMES", "BlipAnswerer", "open_blip_answerer"]
@@ -31,7 +32,10 @@ class BlipAnswerer:
         self._spec = encoder_spec(weights)
         self._context = context
         self._embedder = acquire_embedder(context)
-        self.identity: Mapping[str, Json] = {"answerer": "blip", "version": _VERSION, **weights.identity}
+        self._tokens = context.protocol.scoring.vqa.answer_tokens
+        usual = VqaRule.model_fields["answer_tokens"].default
+        more: Mapping[str, Json] = {} if self._tokens == usual else {"answer_tokens": self._tokens}
+        self.identity: Mapping[str, Json] = {"answerer": "blip", "version": _VERSION, **weights.identity, **more}
 
     async def answer(self, batch: Sequence[Asked]) -> Sequence[Answers | Failure]:
         """One answer per picture, in their order."""
@@ -39,6 +43,7 @@ class BlipAnswerer:
             self._spec,
             tuple(ImageItem(asked.image) for asked in batch),
             tuple(tuple(question.text for question in asked.questions) for asked in batch),
+            self._tokens,
         )
         try:
             reply = await asyncio.to_thread(self._embedder.call, request)

@@ -1,7 +1,8 @@
 """Visual question answering as TIFA counts it (Hu et al., 2023), free of models: which choice is meant, and scores.
 
-An answer that equals a choice (case, outer space and a final period aside) is that choice. Any other goes to the choice
-whose sentence embedding is nearest (all-mpnet-base-v2 in the paper); among equally near ones, to the first.
+An answer that equals a choice (case, outer space and a final period aside; in the released code letter by letter) is that
+choice. Any other goes to the choice whose sentence embedding is nearest (all-mpnet-base-v2 in the paper); among equally near
+ones, to the first.
 """
 
 from __future__ import annotations
@@ -76,26 +77,34 @@ def normal(text: str) -> str:
     return " ".join(text.casefold().split()).rstrip(". ")
 
 
-def exact_choice(question: Question, said: str) -> str | None:
-    """The first choice that ``said`` equals once both are normal; ``said`` itself for a question without choices."""
+def exact_choice(question: Question, said: str, *, exact: bool = False) -> str | None:
+    """The first choice that ``said`` equals once both are normal (``exact``: as they stand); ``said`` itself for a
+    question without choices.
+    """
     if not question.choices:
         return said
+    if exact:
+        return said if said in question.choices else None
     wanted = normal(said)
     return next((choice for choice in question.choices if normal(choice) == wanted), None)
 
 
-def choose(questions: Sequence[Question], said: Sequence[str], nearest: Nearest) -> list[Marked]:
+def choose(
+    questions: Sequence[Question], said: Sequence[str], nearest: Nearest, *, exact: bool = False
+) -> list[Marked]:
     """Each answer with the choice it means. ``nearest`` is called at most once, and only if some answer is no choice.
+
+    ``exact``: see ``exact_choice``.
 
     Raises:
         ValueError: the number of answers is not the number of questions.
     """
-    exact = [exact_choice(question, text) for question, text in zip(questions, said, strict=True)]
-    loose = [index for index, choice in enumerate(exact) if choice is None]
+    plain = [exact_choice(question, text, exact=exact) for question, text in zip(questions, said, strict=True)]
+    loose = [index for index, choice in enumerate(plain) if choice is None]
     chosen = dict(zip(loose, _nearest([(questions[i], said[i]) for i in loose], nearest), strict=True))
     return [
         Marked(question, text, choice if choice is not None else chosen[index])
-        for index, (question, text, choice) in enumerate(zip(questions, said, exact, strict=True))
+        for index, (question, text, choice) in enumerate(zip(questions, said, plain, strict=True))
     ]
 
 

@@ -220,6 +220,7 @@ async def choose_metrics(
         open_caller=open_caller,
         data=plan.data,
         replies=replies,
+        prompts=tuple(plan.prompts.values()),
         shared=shared,
     )
     metrics: list[Metric] = []

@@ -29,9 +29,21 @@ if TYPE_CHECKING:
     from lxml import etree
     from PIL import Image
 
+    from sgpbench.protocol import RendererRule
     from sgpbench.records import Json
 
-__all__ = ["FONTS_FOLDER", "Fault", "Renderer", "Unrenderable", "fonts_hash", "open_renderer", "require_version"]
+__all__ = [
+    "FONTS_FOLDER",
+    "Fault",
+    "Renderer",
+    "Unrenderable",
+    "fonts_hash",
+    "installed_version",
+    "open_renderer",
+    "parser_versions",
+    "require_parser",
+    "require_version",
+]
 
 FONTS_FOLDER = Path(__file__).parent / "fonts"
 _DISTRIBUTION = {"resvg": "resvg-py", "cairosvg": "cairosvg"}
@@ -67,6 +79,14 @@ def fonts_hash() -> str:
     return digest.hexdigest()[:16]
 
 
+def installed_version(name: str) -> str | None:
+    """The installed version of a renderer's package, if it is installed."""
+    try:
+        return importlib.metadata.version(_DISTRIBUTION[name])
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
 def require_version(name: str, version: str) -> str:
     """The installed version of a renderer's package, where it is the one that the protocol pins.
 
@@ -77,15 +97,38 @@ def require_version(name: str, version: str) -> str:
     """
     package = _DISTRIBUTION[name]
     command = f"pip install {package}=={version}" if name == "resvg" else "pip install 'sgpbench[paper]'"
-    try:
-        installed = importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
+    installed = installed_version(name)
+    if installed is None:
         raise RendererError(f"The renderer {name} is not installed.", remedy=f"Run: {command}") from None
     if installed != version and not installed.startswith(version + "."):
         raise RendererError(
             f"The protocol renders with {package} {version}, but {installed} is installed.", remedy=f"Run: {command}"
         )
     return installed
+
+
+def parser_versions() -> dict[str, str]:
+    """The versions of lxml, and of the libxml2 it runs on, that parse and repair programs here."""
+    from lxml import etree
+
+    versions = {"lxml": etree.LXML_VERSION[:3], "libxml2": etree.LIBXML_VERSION}
+    return {name: ".".join(map(str, version)) for name, version in versions.items()}
+
+
+def require_parser(rule: RendererRule) -> None:
+    """Checks the parser's versions against those that a protocol pins, if it does.
+
+    Raises:
+        RendererError: another version is installed; the remedy is the command that installs the right one.
+    """
+    installed = parser_versions()
+    for name, pinned in (("lxml", rule.lxml), ("libxml2", rule.libxml2)):
+        if pinned is not None and installed[name] != pinned and not installed[name].startswith(pinned + "."):
+            raise RendererError(
+                f"The protocol parses programs with {name} {pinned}, but {installed[name]} is installed; their repairs "
+                "of broken programs differ.",
+                remedy=f"Run: pip install --only-binary lxml lxml=={rule.lxml}" if rule.lxml else None,
+            )
 
 
 def open_renderer(name: str, version: str, longer_side: int | None, background: str) -> Renderer:

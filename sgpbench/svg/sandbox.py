@@ -25,7 +25,7 @@ from sgpbench.errors import RendererError
 from sgpbench.records import Flag, Outcome
 from sgpbench.svg.frames import FrameError
 from sgpbench.svg.process import Worker
-from sgpbench.svg.render import require_version
+from sgpbench.svg.render import require_parser, require_version
 from sgpbench.system import require_workers
 
 if TYPE_CHECKING:
@@ -82,12 +82,14 @@ class Sandbox:
         workers: processes at work at once; by default, one per available core.
 
     Raises:
-        RendererError: the renderer is missing, has another version than the protocol's, or does not work here.
+        RendererError: the renderer is missing, it or the parser has another version than the protocol's, or it does not
+            work here.
     """
 
     def __init__(self, rule: RendererRule, repair: Repair, *, workers: int | None = None) -> None:
         require_workers()
         require_version(rule.name, rule.version)
+        require_parser(rule)
         self._rule = rule
         self._settings: Mapping[str, Json] = {
             "name": rule.name,
