@@ -78,6 +78,7 @@ def arguments(words: tuple[str, ...], run: str, result: str) -> list[str]:
         ("run",): ["--model", MODEL, "--task", "shapes", "--limit", "6"],
         ("score",): [run],
         ("status",): [run],
+        ("repair",): [run],
         ("show",): [run, "--json"],
         ("export",): [run],
         ("validate",): ["results"],
