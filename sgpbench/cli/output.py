@@ -212,6 +212,8 @@ def _print_remarks(out: Console, documents: Sequence[_Document], ended_early: Co
         outcomes = ", ".join(f"{count} {name}" for name, count in document["outcomes"].items())
         status = "" if document["status"] == "complete" else f" ({document['status']})"
         remark(f"{one_line(document['model'])}{status}: {outcomes or 'nothing yet'}")
+        if others := document.get("served_by_others"):
+            remark(f"  the answers name another model than was asked for: {one_line(', '.join(others))}", "yellow")
         if (chosen := document.get("chosen", document["prompts"])) < document["prompts"]:
             remark(f"  over all {document['prompts']:,} prompts of this run; this command chose {chosen:,} of them")
         if pending := document.get("pending"):
