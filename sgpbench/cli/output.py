@@ -31,10 +31,13 @@ def writing_to(folder: Path) -> Iterator[None]:
         SgpbenchError: instead of an ``OSError``, with the folder and the remedy.
     """
     from sgpbench.errors import SgpbenchError
+    from sgpbench.paths import cache_error
 
     try:
         yield
     except OSError as error:
+        if (of_cache := cache_error(error)) is not None:
+            raise of_cache from None
         # pyarrow gives no plain reason, and copying names the file it copies from.
         reason = os.strerror(error.errno) if error.errno else str(error).rstrip(".")
         raise SgpbenchError(
