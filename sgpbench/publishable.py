@@ -17,6 +17,7 @@ from sgpbench.records import Json
 from sgpbench.redaction import SECRET_NAME, environment_secrets
 
 __all__ = [
+    "HIDDEN",
     "address_secrets",
     "is_variable_name",
     "looks_like_key",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from cli_support import Done, Sgpbench, caller
+from leaderboard_support import publish
 
 COUNTING = f"{Path(__file__).with_name('counting_model.py')}:open_counting/m"
 
@@ -215,6 +216,17 @@ def test_a_file_where_a_directory_should_be_is_named(sgpbench: Sgpbench, tmp_pat
     assert done.code == 1
     assert "taken" in done.err
     assert "Traceback" not in done.err
+
+
+def test_a_read_only_cache_names_itself(sgpbench: Sgpbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Root may write into any folder, but not below a file.
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("SGPBENCH_CACHE_DIR", str(tmp_path / "file" / "cache"))
+    publish(tmp_path / "results", "org/model")
+    done = sgpbench("leaderboard", "build", "--results", str(tmp_path / "results"), "--out", str(tmp_path / "site"))
+    assert done.code == 1
+    assert f"The cache {tmp_path / 'file' / 'cache'} cannot be written" in done.err
+    assert "SGPBENCH_CACHE_DIR" in done.err
 
 
 @pytest.mark.slow

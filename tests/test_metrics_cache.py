@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sgpbench.errors import MetricUnavailable
 from sgpbench.metrics.embedder import Embedder
 from sgpbench.metrics.embedding_cache import EmbeddingCache, MemoryCache, VectorCache, content_key
 from sgpbench.metrics.encoding import (
@@ -159,3 +160,16 @@ def test_a_missing_picture_says_so_and_the_others_are_embedded(tmp_path: Path, c
     assert isinstance(gone[0], Unreadable)
     assert "gone.png cannot be read" in gone[0].message
     assert here[0][0] == 6.0
+
+
+@pytest.mark.parametrize("obstacle", ["a file where the folder should be", "a folder that takes no file"])
+def test_a_cache_that_cannot_be_written_names_itself(tmp_path: Path, obstacle: str) -> None:
+    folder = tmp_path / "cache"
+    if obstacle.startswith("a file"):
+        folder.write_bytes(b"")
+    else:
+        (folder / "embeddings.sqlite").mkdir(parents=True)
+    with pytest.raises(MetricUnavailable) as error:
+        EmbeddingCache(folder)
+    assert str(error.value).startswith(f"The cache {folder} cannot be written: ")
+    assert "SGPBENCH_CACHE_DIR" in str(error.value)

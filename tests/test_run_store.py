@@ -175,6 +175,7 @@ def test_when_the_disk_is_full_the_reserve_still_takes_what_was_received(tmp_pat
 
     database.write(change).result(5)
     assert database.disk_was_full
+    assert "nothing that had arrived is asked again" in str(database.disk_full_error())
     assert not (tmp_path / "reserve").exists()
     database.close()
     Database(tmp_path).close()
@@ -188,7 +189,7 @@ def test_without_reserve_a_full_disk_is_an_error_with_a_remedy(tmp_path: Path) -
     def change(db: sqlite3.Connection) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
-    with pytest.raises(StoreError, match="run the same command again"):
+    with pytest.raises(StoreError, match="run the same command again: those alone are asked"):
         database.write(change).result(5)
     database.close()
 

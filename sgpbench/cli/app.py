@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import sqlite3
 import sys
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from sgpbench import __version__
 from sgpbench.cli.apps import NamingGroup
 from sgpbench.cli.completion import completes_at_first_tab
 from sgpbench.errors import SgpbenchError
+from sgpbench.paths import cache_error
 from sgpbench.terminal import VisibleFormatter, say
 
 __all__ = ["app", "command_names", "main"]
@@ -117,7 +119,13 @@ def main() -> None:
         sys.exit(141)
     except KeyboardInterrupt:
         sys.exit(130)
+    except sqlite3.DatabaseError as error:
+        say(f"sgpbench: a run's database failed while it was read: {error}. Run `sgpbench repair RUN`.", err=True)
+        sys.exit(1)
     except OSError as error:
+        if (of_cache := cache_error(error)) is not None:
+            say(f"sgpbench: {of_cache}", err=True)
+            sys.exit(1)
         where = f"{error.filename}: " if error.filename else ""
         say(f"sgpbench: {where}{error.strerror or error}.", err=True)
         sys.exit(1)

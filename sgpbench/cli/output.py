@@ -31,10 +31,13 @@ def writing_to(folder: Path) -> Iterator[None]:
         SgpbenchError: instead of an ``OSError``, with the folder and the remedy.
     """
     from sgpbench.errors import SgpbenchError
+    from sgpbench.paths import cache_error
 
     try:
         yield
     except OSError as error:
+        if (of_cache := cache_error(error)) is not None:
+            raise of_cache from None
         # pyarrow gives no plain reason, and copying names the file it copies from.
         reason = os.strerror(error.errno) if error.errno else str(error).rstrip(".")
         raise SgpbenchError(
@@ -212,6 +215,8 @@ def _print_remarks(out: Console, documents: Sequence[_Document], ended_early: Co
         outcomes = ", ".join(f"{count} {name}" for name, count in document["outcomes"].items())
         status = "" if document["status"] == "complete" else f" ({document['status']})"
         remark(f"{one_line(document['model'])}{status}: {outcomes or 'nothing yet'}")
+        if others := document.get("served_by_others"):
+            remark(f"  the answers name another model than was asked for: {one_line(', '.join(others))}", "yellow")
         if (chosen := document.get("chosen", document["prompts"])) < document["prompts"]:
             remark(f"  over all {document['prompts']:,} prompts of this run; this command chose {chosen:,} of them")
         if pending := document.get("pending"):

@@ -54,6 +54,26 @@ class Entry:
         return self.result.metrics.get("validity")
 
     @property
+    def endpoint(self) -> str | None:
+        """Who served the model, where that was not its provider."""
+        place = self.result.identity.model_identity.get("endpoint")
+        return place if isinstance(place, str) and place else None
+
+    @property
+    def other_names(self) -> list[str]:
+        """Names that the answers bear and that are not the model's that was asked for."""
+        names = (self.result.execution.model_extra or {}).get("served_by_others")
+        return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+
+    @property
+    def commands(self) -> list[str]:
+        """All commands that made the run, in their order; of older results the one that is known."""
+        execution = self.result.execution
+        commands = (execution.model_extra or {}).get("commands")
+        known = [text for text in commands if isinstance(text, str)] if isinstance(commands, list) else []
+        return known or ([execution.command] if execution.command else [])
+
+    @property
     def answered(self) -> int:
         """Samples that the model answered."""
         return self.result.samples - self.result.outcomes.get(Outcome.API_ERROR, 0)

@@ -17,7 +17,9 @@ from typing import Protocol
 
 import numpy as np
 
+from sgpbench.errors import MetricUnavailable
 from sgpbench.metrics.encoding import Vector
+from sgpbench.paths import CACHE_REMEDY
 
 __all__ = ["EmbeddingCache", "MemoryCache", "VectorCache", "content_key"]
 
@@ -83,13 +85,20 @@ class EmbeddingCache:
     """A ``VectorCache`` on disk."""
 
     def __init__(self, folder: Path, *, most_bytes: int = 4 << 30) -> None:
-        """``folder`` is made if need be; beyond ``most_bytes`` the oldest quarter is dropped when the cache is opened."""
-        folder.mkdir(parents=True, exist_ok=True)
+        """``folder`` is made if need be; beyond ``most_bytes`` the oldest quarter is dropped when the cache is opened.
+
+        Raises:
+            MetricUnavailable: nothing can be written there; the message names the cache.
+        """
         self._file = folder / "embeddings.sqlite"
         self._lock = threading.Lock()
         self._most_bytes = most_bytes
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             self._database = self._open()
+        except (OSError, sqlite3.OperationalError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            raise MetricUnavailable(f"The cache {folder} cannot be written: {reason}.", remedy=CACHE_REMEDY) from None
         except sqlite3.DatabaseError as error:
             _LOG.warning("the embedding cache %s is damaged (%s); beginning a new one", self._file, error)
             self._file.replace(self._file.with_suffix(".damaged"))

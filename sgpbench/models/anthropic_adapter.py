@@ -105,6 +105,7 @@ def open_anthropic(spec: ModelSpec) -> Model:
         key_variables=("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"),
         url_variable="ANTHROPIC_BASE_URL",
         key_optional=lambda _: False,
+        own_host="api.anthropic.com",
     )
     return AnthropicModel(spec, connection)
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from sgpbench.errors import ModelUnavailable, UsageError, unknown_name
+from sgpbench.models.endpoints import endpoint_of
 from sgpbench.models.interface import Concurrency, ModelSpec
 from sgpbench.publishable import (
     address_secrets,
@@ -60,6 +61,8 @@ class Connection:
     secrets: Secrets
     shown_headers: Mapping[str, str]
     """Those headers that came from the command line, not from the environment."""
+    other_endpoint: str | None = None
+    """Where the model is asked, if not at its provider's own address; holds no key."""
 
     def endpoint(self, provider: str) -> str:
         """Names the address and, by a short hash, the key: what shares one rate limit."""
@@ -73,6 +76,8 @@ class Connection:
     def identity(self) -> dict[str, Json]:
         """Those arguments that may change answers; values that are not known to be harmless are hashed."""
         parts: dict[str, Json] = {}
+        if self.other_endpoint is not None:
+            parts["endpoint"] = self.other_endpoint
         if self.body:
             parts["body"] = {name: publishable_body(value) for name, value in sorted(self.body.items())}
         if self.query:
@@ -91,11 +96,12 @@ def connection_of(
     key_variables: Sequence[str],
     url_variable: str,
     key_optional: Callable[[tuple[str, ...]], bool],
+    own_host: str,
 ) -> Connection:
     """Reads the arguments of a network adapter and finds its key.
 
-    ``key_variables`` are the SDK's own, first found first; ``key_optional`` says for given addresses whether the API
-    may be asked without one.
+    ``key_variables`` are the SDK's own, first found first; ``key_optional`` says for given addresses whether the API may be
+    asked without one. ``own_host`` is that of the provider whose API it is: any other is part of a run's identity.
 
     Raises:
         UsageError: an argument is unknown or malformed, or holds a key.
@@ -138,6 +144,7 @@ def connection_of(
         key_variable=variable,
         secrets=secrets,
         shown_headers=shown,
+        other_endpoint=endpoint_of(spec.name, base_urls, own_host),
     )
 
 

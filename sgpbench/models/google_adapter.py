@@ -123,6 +123,7 @@ def open_google(spec: ModelSpec) -> Model:
         key_variables=("GOOGLE_API_KEY", "GEMINI_API_KEY"),
         url_variable="GOOGLE_GEMINI_BASE_URL",
         key_optional=lambda _: _at_vertex(),
+        own_host="generativelanguage.googleapis.com",
     )
     if len(connection.base_urls) > 1:
         raise UsageError("The google adapter takes one base_url.")

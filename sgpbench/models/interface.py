@@ -90,7 +90,8 @@ class Model(Protocol):
     device: str | None
     """Local compute it occupies (``gpu``, ``cpu``), so that such models take turns; ``None`` for hosted ones."""
     identity: Mapping[str, Json]
-    """Every argument that changes its answers; never keys, addresses or limits of speed."""
+    """Every argument that changes its answers, and ``endpoint`` where another than the provider's own serves it (host and
+    path alone); never keys or limits of speed."""
 
     async def generate(self, request: Request) -> Sequence[Completion]:
         """One completion per seed of the request, in their order.

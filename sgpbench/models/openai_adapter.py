@@ -65,6 +65,7 @@ def open_openai(spec: ModelSpec) -> Model:
         key_variables=("OPENAI_API_KEY",),
         url_variable="OPENAI_BASE_URL",
         key_optional=lambda base_urls: bool(base_urls),
+        own_host="api.openai.com",
     )
     return OpenAIModel(spec, connection)
 

@@ -19,6 +19,7 @@ from typing import Literal
 from sgpbench.errors import ModelError, ModelUnavailable, TransientError, UsageError, unknown_name
 from sgpbench.models.checkpoints import checkpoint_fingerprint
 from sgpbench.models.connection import SHARED_ARGUMENTS, seconds
+from sgpbench.models.endpoints import endpoint_of
 from sgpbench.models.interface import Concurrency, KnowsSecrets, Model, ModelSpec, Price, takes
 from sgpbench.models.openai_adapter import open_openai
 from sgpbench.models.sampling_rules import SamplingRules
@@ -220,6 +221,8 @@ def _identity(spec: ModelSpec) -> dict[str, Json]:
         if (folder := Path(spec.model_id)).is_dir():
             identity["model"] = f"{folder.resolve().name} {checkpoint_fingerprint(folder)}"
         identity["generation_config"] = "vllm"
+    elif (endpoint := endpoint_of(spec.name, map(str.strip, spec.args["base_url"].split(",")))) is not None:
+        identity["endpoint"] = endpoint
     identity.update({name: spec.args[name] for name in _CHANGING_ANSWERS if name in spec.args})
     if template := spec.args.get("chat_template"):
         identity["chat_template"] = canonical_hash(_text_of(Path(template)))

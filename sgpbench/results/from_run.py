@@ -10,6 +10,7 @@ from pydantic import JsonValue
 
 from sgpbench.errors import ResultError
 from sgpbench.metrics.agreement import judge_agreement
+from sgpbench.models.endpoints import is_other_model
 from sgpbench.models.registry import find_entry, known_models
 from sgpbench.protocol import load_protocol
 from sgpbench.records import Column, Json
@@ -17,7 +18,7 @@ from sgpbench.results.counting import Kept
 from sgpbench.results.export import build_result, export, scoring_columns
 from sgpbench.results.schema import Execution, Identity, ScoringColumn
 from sgpbench.results.summary import RunHead, summarise
-from sgpbench.run.identity import read_identity, read_sources
+from sgpbench.run.identity import RunIdentity, read_identity, read_sources
 from sgpbench.run.status import run_status
 from sgpbench.run.store import RunView
 from sgpbench.run.table import (
@@ -70,6 +71,8 @@ def run_document(folder: Path) -> dict[str, Json]:
         document["usage"] = {
             name: used[name] for name in ("input_tokens", "output_tokens", "cost_usd", "judge_cost_usd")
         }
+        if others := _other_models(view, identity):
+            document["served_by_others"] = others
         if agreement := _agreement(view, shown):
             document["agreement"] = agreement
         if status.status == "incomplete":
@@ -133,7 +136,7 @@ def export_run(folder: Path, out: Path, *, address: str | None = None) -> list[P
             scoring=scoring,
             execution=_execution(view, document),
             headline=task.headline,
-            model_info=_model_info(identity.model),
+            model_info=_model_info(identity),
         )
         rows = evidence_rows(view, metrics)
         return export(result, rows, out, applies=applicable_prompts(view, metrics), address=address)
@@ -171,12 +174,17 @@ def model_arguments(name: str, model_identity: Mapping[str, JsonValue]) -> dict[
     return arguments
 
 
-def _model_info(name: str) -> dict[str, Json]:
-    """What the catalog says of a model; empty for one that is not in it."""
-    entry = next((entry for entry in known_models() if entry.name == name), None)
+def _model_info(identity: RunIdentity) -> dict[str, Json]:
+    """What the catalog says of a model; empty for one that is not in it.
+
+    Who provides it is said only where it was asked there: what stands at another address, nobody but its owner knows.
+    """
+    entry = next((entry for entry in known_models() if entry.name == identity.model), None)
     if entry is None:
         return {}
     wanted = {"provider", "family", "weights", "parameters_b", "licence", "released", "title", "homepage", "footnote"}
+    if "endpoint" in identity.model_identity:
+        wanted -= {"provider", "weights", "licence"}
     info: dict[str, Json] = json.loads(entry.model_dump_json(include=wanted, exclude_none=True))
     return info
 
@@ -205,9 +213,24 @@ def _execution(view: RunView, document: Mapping[str, Json]) -> Execution:
         "seconds": round(sum(float(str(session.get("seconds") or 0)) for session in sessions), 1),
         "sandbox": last.get("sandbox"),
         "served_by": view.distinct("served_by"),
+        "commands": list(dict.fromkeys(str(session["command"]) for session in sessions if session.get("command"))),
         "dropped": sorted({name for names in view.distinct("dropped") for name in json.loads(names)}),
     }
+    if others := document.get("served_by_others"):
+        fields["served_by_others"] = others
     return Execution.model_validate_json(json.dumps(fields))
+
+
+def _other_models(view: RunView, identity: RunIdentity) -> list[str]:
+    """The names that answers bear and that are not the model's that was asked for."""
+    if "model" not in identity.model_identity:
+        return []
+    asked = {identity.model, *(value.split()[0] for value in _texts(identity.model_identity) if value.split())}
+    return [name for name in view.distinct("served_by") if is_other_model(name, asked)]
+
+
+def _texts(values: Mapping[str, Json]) -> list[str]:
+    return [value for value in values.values() if isinstance(value, str)]
 
 
 def _asked_by(sessions: Sequence[Mapping[str, Json]]) -> Json:

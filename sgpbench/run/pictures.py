@@ -19,7 +19,7 @@ _END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 
 def pictures_hold(view: RunView, key: str) -> bool:
     """Whether all pictures of the rendering of that key lie in the run's folder as they were drawn."""
-    return all(_holds(picture_path(view.folder, name), size, sha256) for name, size, sha256 in view.pictures(key))
+    return all(_holds(picture_path(view.folder, name), size, digest) for name, size, digest in view.pictures(key))
 
 
 def _holds(path: Path, size: int | None, sha256: str | None) -> bool:
