@@ -80,6 +80,7 @@ def arguments(words: tuple[str, ...], run: str, result: str) -> list[str]:
         ("status",): [run],
         ("show",): [run, "--json"],
         ("export",): [run],
+        ("repair",): [run],
         ("validate",): ["results"],
         ("compare",): [run, run],
         ("leaderboard", "build"): [],
