@@ -457,7 +457,6 @@ def test_identity_is_what_changes_answers() -> None:
         "reasoning_effort": "high",
         "sampling": {"temperature": 0.1},
         "body": {"top_k": 20},
-        "endpoint": "127.0.0.1:9",
     }
 
 

@@ -12,6 +12,7 @@ from server import Behaviour, serving
 
 from sgpbench.leaderboard.build import build_site
 from sgpbench.models.endpoints import endpoint_of, is_other_model
+from sgpbench.models.interface import ServedElsewhere
 from sgpbench.models.registry import open_model, resolve
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><rect width="4" height="4" fill="red"/></svg>'
@@ -102,7 +103,10 @@ def test_a_result_says_who_served_it_and_what_the_answers_call_themselves(
 def test_only_another_endpoint_than_the_providers_is_part_of_the_identity(
     model: str, arguments: dict[str, str], endpoint: str | None
 ) -> None:
-    assert open_model(resolve(model, arguments)).identity.get("endpoint") == endpoint
+    opened = open_model(resolve(model, arguments))
+    assert isinstance(opened, ServedElsewhere)
+    assert opened.other_endpoint == endpoint
+    assert "endpoint" not in opened.identity, "a judge is the same one wherever it is asked"
 
 
 def test_the_address_that_the_catalog_states_is_the_providers_own() -> None:

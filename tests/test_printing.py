@@ -81,6 +81,7 @@ def arguments(words: tuple[str, ...], run: str, result: str) -> list[str]:
         ("repair",): [run],
         ("show",): [run, "--json"],
         ("export",): [run],
+        ("repair",): [run],
         ("validate",): ["results"],
         ("compare",): [run, run],
         ("leaderboard", "build"): [],

@@ -76,8 +76,6 @@ class Connection:
     def identity(self) -> dict[str, Json]:
         """Those arguments that may change answers; values that are not known to be harmless are hashed."""
         parts: dict[str, Json] = {}
-        if self.other_endpoint is not None:
-            parts["endpoint"] = self.other_endpoint
         if self.body:
             parts["body"] = {name: publishable_body(value) for name, value in sorted(self.body.items())}
         if self.query:

@@ -157,6 +157,7 @@ class GoogleModel:
         if spec.sampling:
             identity["sampling"] = dict(sorted(spec.sampling.items()))
         self.identity: Mapping[str, Json] = {**identity, **connection.identity()}
+        self.other_endpoint = connection.other_endpoint
 
     def token_limit(self, request: Request) -> int | None:
         """The most output tokens of one sample of the request."""

@@ -10,7 +10,18 @@ from typing import Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 from sgpbench.records import Completion, Json, Request
 from sgpbench.redaction import Secrets
 
-__all__ = ["Adapter", "Concurrency", "KeepsLog", "KnowsSecrets", "Model", "ModelSpec", "Price", "arguments_of", "takes"]
+__all__ = [
+    "Adapter",
+    "Concurrency",
+    "KeepsLog",
+    "KnowsSecrets",
+    "Model",
+    "ModelSpec",
+    "Price",
+    "ServedElsewhere",
+    "arguments_of",
+    "takes",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +101,7 @@ class Model(Protocol):
     device: str | None
     """Local compute it occupies (``gpu``, ``cpu``), so that such models take turns; ``None`` for hosted ones."""
     identity: Mapping[str, Json]
-    """Every argument that changes its answers, and ``endpoint`` where another than the provider's own serves it (host and
-    path alone); never keys or limits of speed."""
+    """Every argument that changes its answers; never keys, addresses or limits of speed."""
 
     async def generate(self, request: Request) -> Sequence[Completion]:
         """One completion per seed of the request, in their order.
@@ -103,6 +113,14 @@ class Model(Protocol):
 
     async def aclose(self) -> None:
         """Ends connections and any process it started."""
+
+
+@runtime_checkable
+class ServedElsewhere(Protocol):
+    """A model that may be asked at another address than its provider's own; a run is of that endpoint, too."""
+
+    other_endpoint: str | None
+    """Host, port and path, without a key; ``None`` at the provider's own address."""
 
 
 @runtime_checkable

@@ -109,6 +109,7 @@ class OpenAIModel:
         if spec.sampling:
             identity["sampling"] = dict(sorted(spec.sampling.items()))
         self.identity: Mapping[str, Json] = {**identity, **connection.identity()}
+        self.other_endpoint = connection.other_endpoint
 
     def pace(self) -> Pace | None:
         """What the last answers said of the rate limit, once."""

@@ -133,6 +133,8 @@ class VllmModel:
         self.endpoint = f"vllm {attached or (server and server.log.name)}"
         self.device: str | None = spec.args.get("device", None if attached else "gpu")
         self.identity: Mapping[str, Json] = _identity(spec)
+        addresses = [url.strip() for url in attached.split(",")] if attached else []
+        self.other_endpoint = endpoint_of(spec.name, addresses)
 
     def keep_log(self, folder: Path) -> None:
         """Puts the log of a server of ours into that folder, beside those it is in already."""
@@ -221,8 +223,6 @@ def _identity(spec: ModelSpec) -> dict[str, Json]:
         if (folder := Path(spec.model_id)).is_dir():
             identity["model"] = f"{folder.resolve().name} {checkpoint_fingerprint(folder)}"
         identity["generation_config"] = "vllm"
-    elif (endpoint := endpoint_of(spec.name, map(str.strip, spec.args["base_url"].split(",")))) is not None:
-        identity["endpoint"] = endpoint
     identity.update({name: spec.args[name] for name in _CHANGING_ANSWERS if name in spec.args})
     if template := spec.args.get("chat_template"):
         identity["chat_template"] = canonical_hash(_text_of(Path(template)))

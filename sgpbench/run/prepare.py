@@ -22,7 +22,7 @@ from sgpbench.metrics.interface import Metric, MetricContext, ReplyStore
 from sgpbench.metrics.registry import open_metric
 from sgpbench.metrics.shared import Shared
 from sgpbench.models.calls import Caller
-from sgpbench.models.interface import Concurrency, Model, Price
+from sgpbench.models.interface import Concurrency, Model, Price, ServedElsewhere
 from sgpbench.models.registry import open_model, resolve
 from sgpbench.paths import cache_dir, data_dirs
 from sgpbench.protocol import Protocol, load_protocol
@@ -130,9 +130,10 @@ def plan_runs(name: str, plans: Sequence[TaskPlan], options: RunOptions) -> list
 
 
 def _planned(plan: TaskPlan, model: Model, options: RunOptions) -> Planned:
+    endpoint = model.other_endpoint if isinstance(model, ServedElsewhere) else None
     identity = RunIdentity(
         model=model.name,
-        model_identity=dict(model.identity),
+        model_identity={**model.identity, **({"endpoint": endpoint} if endpoint else {})},
         task=plan.task.name,
         task_version=plan.task.version,
         split=plan.split,
