@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import resource
 import sys
 from pathlib import Path
 
@@ -28,6 +27,8 @@ READY = "ready"
 
 def main() -> None:
     """Answers until its input ends."""
+    import resource  # Not on every system; the constants above are wanted there too.
+
     limit_resources(MEMORY_BYTES)
     resource.setrlimit(resource.RLIMIT_CPU, (LIMIT_S, LIMIT_S + 1))
     forbid_files(Path(__file__).parent)
