@@ -349,3 +349,64 @@ def test_ordinary_lettering_is_not(words: str) -> None:
 )
 def test_every_family_has_a_bundled_one_of_its_kind_behind_it(families: str, with_fallback: str) -> None:
     assert with_generic(families) == with_fallback
+
+
+# --- programs at fault -------------------------------------------------------------------------------------------------
+
+REFUSED_BY_BOTH = [
+    f"<svg {NS}><foo:bar/></svg>",
+    f"<svg {NS}><svg:rect",
+    f"<svg {NS}><text>a&#xD83D;b</text></svg>",
+    '<svg xmlns="http://www.w3.org/2000/svg}"><g/></svg>',
+    f'<svg {NS} xmlns:a="b}}c" a:href="http://d"><g/></svg>',
+    f'<svg {NS}><g \ud800=""/></svg>',
+    f"<svg {NS}><!-- a -- b --><g/></svg>",
+]
+
+
+@pytest.mark.parametrize("program", REFUSED_BY_BOTH)
+def test_a_program_that_elementtree_cannot_read_is_the_programs_fault_everywhere(program: str) -> None:
+    for repair in ("none", "namespaces", "lxml-recover"):
+        with pytest.raises(Unreadable, match="not XML"):
+            parse(program, repair)
+
+
+def test_recovery_goes_as_deep_as_the_released_code_and_keeps_what_it_has_by_then() -> None:
+    program = svg("<g>" * 300 + "<rect/>" + "</g>" * 300)
+    assert "<rect" in cleaned(program, "none")[0]
+    assert "<rect" in cleaned(program, "namespaces")[0]
+    text, flags = cleaned(program, "lxml-recover")
+    assert flags == {"repaired"}
+    assert "<rect" not in text
+    assert text.count("<g") > 250
+
+
+def test_comments_and_instructions_go_when_they_are_well_formed() -> None:
+    for repair in ("none", "namespaces", "lxml-recover"):
+        assert cleaned(svg("<!-- a --><text>a<!-- b -->c<?d e?>f</text>"), repair) == (
+            svg("<text>acf</text>"),
+            {"has_text"},
+        )
+
+
+@pytest.mark.parametrize(
+    "css",
+    [
+        "<g/>@import 'http://a';",
+        "<g>@import 'http://a';</g>",
+        "rect{fill:u<g/>rl(http://a)}",
+        "rect{cursor:image-set('http://a' 1x, url(#b) 2x)}",
+        'rect{cursor:-webkit-image-set( "a.png" type("image/png") 1x)}',
+        "rect{mask:src('http://a')}",
+    ],
+)
+def test_addresses_anywhere_in_a_style_sheet_go_and_are_flagged(css: str) -> None:
+    text, flags = cleaned(svg(f"<style>{css}</style>"))
+    assert flags == {"has_external_ref"}
+    assert "http://a" not in text
+    assert "a.png" not in text
+
+
+def test_strings_that_are_no_addresses_stay_in_a_style_sheet() -> None:
+    for css in ('rect{cursor:image-set(url(#a) type("image/png") 1x)}', 'text{font-family:"image-set (a)"}'):
+        assert cleaned(svg(f"<style>{css}</style>")) == (svg(f"<style>{css}</style>"), set())

@@ -89,12 +89,13 @@ def test_v1_names_what_holds_no_program_in_the_fixed_order(
     assert (found[1] is None) == (outcome != "ok")
 
 
-def test_paper_first_goes_from_the_first_start_to_the_first_end_after_it() -> None:
+def test_paper_first_goes_from_the_first_start_to_the_first_end() -> None:
     def first(text: str) -> str | None:
         return extract(text, STOP, "paper-first").program
 
     assert first(f"x {A} {B}") == A
-    assert first("</svg> <svg><svg/></svg></svg>") == "<svg><svg/></svg>"
+    assert first("<svg><svg/></svg></svg>") == "<svg><svg/></svg>"
+    assert first(f"</svg> {A}") == "", "an end that comes first leaves an empty program, which counts as an answer"
     assert first("<svgfoo></svg>") == "<svgfoo></svg>"
     assert first("<svg><g/>") is None
     assert extract("<svg><g/>", FinishReason.LENGTH, "paper-first").outcome is Outcome.TRUNCATED
@@ -109,6 +110,7 @@ def test_paper_answer_reads_the_answer_of_a_well_formed_reply_alone() -> None:
     assert answer(f"draft {A}</think> <answer>nothing</answer>") is None
     assert answer(f"draft {A}</think><answer>nothing</answer>") == A, "without the space it is not well formed"
     assert answer(f"draft {A}</think> <answer>nothing</answer> bye") == A, "it must end with the answer"
+    assert answer(f"draft {A}</think> <answer>nothing</answer>\n") == A, "nothing may follow, not even a line break"
     labelled = "<svg ><text>x</text></svg>"
     assert answer(f"draft {labelled}</think> <answer>nothing</answer>") == labelled, "text elements break the form"
     assert answer("</think> <answer><svg ><g/></answer>") == "<svg ><g/>", "an unclosed program goes to the end"

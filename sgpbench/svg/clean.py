@@ -21,6 +21,7 @@ import copy
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from xml.parsers import expat
 
 from lxml import etree
 
@@ -44,7 +45,7 @@ __all__ = [
     "without_text",
 ]
 
-CLEANER_VERSION = "2"
+CLEANER_VERSION = "3"
 SVG_NAMESPACE = "http://www.w3.org/2000/svg"
 XLINK_NAMESPACE = "http://www.w3.org/1999/xlink"
 
@@ -85,6 +86,10 @@ def parse(program: str, repair: Repair) -> Parsed:
     Raises:
         Unreadable: it is not XML; the message is the parser's.
     """
+    try:
+        program.encode()
+    except UnicodeEncodeError:
+        raise Unreadable("not XML: it holds surrogates, which are no characters") from None
     prolog, body = _split_prolog(program)
     flags = {Flag.HAS_EXTERNAL_REF} if "<?xml-stylesheet" in prolog else set()
     if repair == "namespaces":
@@ -92,37 +97,85 @@ def parse(program: str, repair: Repair) -> Parsed:
         if declared != body:
             flags.add(Flag.REPAIRED)
             body = declared
-    strict = _parser(recover=False)
-    try:
-        root = _read(body, strict)
-    except etree.XMLSyntaxError as error:
-        if _complains_of_namespaces_alone(strict):
-            # Well-formed all the same: other parsers, and the renderers, take names that are no addresses.
-            return Parsed(_read(body, _parser(recover=True)), frozenset(flags))
-        if repair != "lxml-recover":
-            raise Unreadable(_message(error)) from None
-        try:
-            root = _read(body, _parser(recover=True))
-        except etree.XMLSyntaxError as unrecoverable:
-            raise Unreadable(_message(unrecoverable)) from None
-        flags.add(Flag.REPAIRED)
-        # Entities that nobody declared: recovery as the released code does it leaves them out.
-        for entity in list(root.iter(etree.Entity)):
-            _drop(entity)
+    if repair == "lxml-recover":
+        root, repaired = _recovered(body)
+        if repaired:
+            flags.add(Flag.REPAIRED)
+    else:
+        root = _well_formed(body, as_elementtree=repair == "none")
     return Parsed(root, frozenset(flags))
 
 
-def _parser(*, recover: bool) -> etree.XMLParser:
+def _well_formed(body: str, *, as_elementtree: bool) -> etree._Element:
+    """The tree of a program that is XML as it stands.
+
+    Args:
+        body: the program from its root element on.
+        as_elementtree: refuse exactly what Python's ElementTree refuses, as the released code does.
+
+    Raises:
+        Unreadable: it is not XML.
+    """
+    strict = _parser(recover=False, huge=True)
+    try:
+        root = _read(body, strict)
+        if as_elementtree:
+            _require_expat(body.encode())
+        return root
+    except etree.XMLSyntaxError as error:
+        # Well-formed all the same: other parsers, and the renderers, take names that are no addresses.
+        if not as_elementtree and not _complains_of_namespaces_alone(strict):
+            raise Unreadable(_message(error)) from None
+        try:
+            _require_expat(body.encode())
+        except Unreadable:
+            raise Unreadable(_message(error)) from None
+        return _read(body, _parser(recover=True, huge=True))
+
+
+def _recovered(body: str) -> tuple[etree._Element, bool]:
+    """The tree that the released code draws, and whether anything had to be mended for it.
+
+    The released code lets lxml recover what it can, with its usual limits, writes the result, and gives that to
+    CairoSVG, which reads it with expat. So what lxml recovers but cannot write, or expat refuses (a comment with two
+    hyphens, a prefix that nobody declared), is no drawing.
+
+    Raises:
+        Unreadable: as said.
+    """
+    strict = _parser(recover=False, huge=False)
+    repaired = False
+    try:
+        _read(body, strict)
+    except etree.XMLSyntaxError:
+        repaired = not _complains_of_namespaces_alone(strict)
+    try:
+        root = _read(body, _parser(recover=True, huge=False))
+        # Entities that nobody declared: recovery as the released code does it leaves them out.
+        for entity in list(root.iter(etree.Entity)):
+            _drop(entity)
+        written = etree.tostring(root, with_tail=False)
+    except etree.XMLSyntaxError as error:
+        raise Unreadable(_message(error)) from None
+    except etree.SerialisationError as error:
+        raise Unreadable(f"not XML: what can be recovered cannot be written ({error})") from None
+    _require_expat(written)
+    etree.strip_tags(root, etree.Comment, etree.ProcessingInstruction)
+    return root, repaired
+
+
+def _parser(*, recover: bool, huge: bool) -> etree.XMLParser:
     # huge_tree lifts limits on depth and length that would refuse what the renderers can draw. It is safe only because
-    # no DOCTYPE, and so no entity, can reach the parser, and because the worker's memory is limited.
+    # no DOCTYPE, and so no entity, can reach the parser, and because the worker's memory is limited. Comments stay
+    # without it, since whether they are well-formed is for expat to say.
     return etree.XMLParser(
         recover=recover,
         resolve_entities=False,
         no_network=True,
         load_dtd=False,
-        huge_tree=True,
-        remove_comments=True,
-        remove_pis=True,
+        huge_tree=huge,
+        remove_comments=huge,
+        remove_pis=huge,
     )
 
 
@@ -132,6 +185,20 @@ def _read(body: str, parser: etree.XMLParser) -> etree._Element:
     if root is None:
         raise Unreadable("not XML: nothing in it can be recovered")
     return root
+
+
+def _require_expat(document: bytes) -> None:
+    """Makes sure that ElementTree and CairoSVG, which read with expat, can read it too.
+
+    Raises:
+        Unreadable: they cannot.
+    """
+    # Names as ElementTree writes them, {namespace}name: so expat refuses a namespace that holds the separator.
+    reader = expat.ParserCreate("utf-8", "}")
+    try:
+        reader.Parse(document, True)
+    except expat.ExpatError as error:
+        raise Unreadable(f"not XML: {error}") from None
 
 
 def _complains_of_namespaces_alone(parser: etree.XMLParser) -> bool:
@@ -191,18 +258,15 @@ def clean(root: etree._Element) -> frozenset[Flag]:
     """Takes out of the tree, in place, what could reach outside it or run; says what was met, and what text says."""
     flags: set[Flag] = set()
     doomed: list[etree._Element] = []
-    home = etree.QName(root).namespace
+    home = _namespace(root)
     for element in root.iter(etree.Element):
-        name = etree.QName(element)
-        flags |= _clean_attributes(element, name.localname)
-        if name.localname in _SCRIPTS:
+        name = home_name(element)
+        flags |= _clean_attributes(element, name)
+        if name in _SCRIPTS:
             flags.add(Flag.HAS_SCRIPT)
-        if name.localname == "style" and element.text:
-            css = clean_css(element.text)
-            element.text = css.text
-            if css.external:
-                flags.add(Flag.HAS_EXTERNAL_REF)
-        if name.namespace != home or name.localname in _DROPPED or _animates_reference(element, name.localname):
+        if name == "style" and _clean_style_sheet(element):
+            flags.add(Flag.HAS_EXTERNAL_REF)
+        if _namespace(element) != home or name in _DROPPED or _animates_reference(element, name):
             doomed.append(element)
     for element in doomed:
         _drop(element)
@@ -212,6 +276,25 @@ def clean(root: etree._Element) -> frozenset[Flag]:
         if addresses_judge(text):
             flags.add(Flag.ADDRESSES_JUDGE)
     return frozenset(flags)
+
+
+def _clean_style_sheet(element: etree._Element) -> bool:
+    """Takes references out of a style sheet, also behind elements in it; says whether one led outside."""
+    whole = clean_css("".join(element.itertext())).external
+    external = False
+    for node in element.iter(etree.Element):
+        if node.text and (css := clean_css(node.text)).text != node.text:
+            node.text = css.text
+            external = external or css.external
+        if node is not element and node.tail and (css := clean_css(node.tail)).text != node.tail:
+            node.tail = css.text
+            external = external or css.external
+    if whole and not external:
+        # A reference that only the pieces together spell.
+        for node in list(element):
+            element.remove(node)
+        element.text = None
+    return whole or external
 
 
 def _clean_attributes(element: etree._Element, kind: str) -> set[Flag]:
@@ -226,7 +309,7 @@ def _clean_attributes(element: etree._Element, kind: str) -> set[Flag]:
             flags |= _clean_reference(element, key, text, kind)
         elif local == "base":
             del element.attrib[key]
-        elif local == "style" or "\\" in text or "url(" in text.lower():
+        elif local == "style" or "\\" in text or "(" in text:
             css = clean_css(text)
             if css.text != text:
                 element.attrib[key] = css.text
@@ -274,7 +357,12 @@ def _drop(element: etree._Element) -> None:
 
 def home_name(element: etree._Element) -> str:
     """The element's name without its namespace."""
-    return etree.QName(element).localname
+    return str(element.tag).rpartition("}")[2]
+
+
+def _namespace(element: etree._Element) -> str:
+    # Not etree.QName, which checks names once more and refuses some that the parsers take.
+    return str(element.tag).rpartition("}")[0]
 
 
 def drawn_text(root: etree._Element) -> str:

@@ -10,10 +10,11 @@ whether what was found is SVG at all is decided in the sandbox.
     skipped when it is never closed. Comments and CDATA inside a program are not searched. Letter case is ignored, as
     a reader would; XML then refuses ``<SVG>``.
 ``paper-first``
-    From the first ``<svg`` to the first ``</svg>`` after it.
+    From the first ``<svg`` to the first ``</svg>``. Where that stands before it, an empty program, which is never drawn
+    and never asked for again.
 ``paper-answer``
-    If the reply ends with ``</answer>``, holds ``</think> <answer>`` and closes no text element, only what follows its
-    last ``<answer>``; there, the last of the non-overlapping stretches from ``<svg`` and a space to the next
+    If the reply ends with ``</answer>`` (to the letter: no line break after it), holds ``</think> <answer>`` and closes
+    no text element, only what follows its last ``<answer>``; there, the last of the non-overlapping stretches from ``<svg`` and a space to the next
     ``</svg>``; without one, from the last ``<svg`` to the end.
 """
 
@@ -138,13 +139,12 @@ def _closing_end(text: str, position: int) -> int | None:
 
 
 def _first(text: str) -> str | None:
-    start = text.find("<svg")
-    end = text.find("</svg>", start) if start >= 0 else -1
-    return text[start : end + len("</svg>")] if end >= 0 else None
+    start, end = text.find("<svg"), text.find("</svg>")
+    return text[start : end + len("</svg>")] if start >= 0 and end >= 0 else None
 
 
 def _answer(text: str) -> str:
-    well_formed = "</think> <answer>" in text and text.rstrip().endswith("</answer>")
+    well_formed = "</think> <answer>" in text and text.endswith("</answer>")
     if not well_formed or any(tag in text for tag in _TEXT_ENDS):
         return text
     return text[text.rfind("<answer>") + len("<answer>") :].replace("</answer>", "")

@@ -38,6 +38,9 @@ _FORMATS = ("PNG", "JPEG", "GIF", "WEBP")
 _INVISIBLE = re.compile(r"[\x00-\x20\x7f]+")
 _URL = re.compile(r"""url\(\s*+("[^"]*+"|'[^']*+'|[^)"']*+)[^)]*+\)?""", re.IGNORECASE)
 _IMPORT = re.compile(r"@import\b[^;]*+;?", re.IGNORECASE)
+# What takes an address without url(): the strings in image-set() and src(), up to the declaration's end.
+_STRING_PLACE = re.compile(r"\b(?:image-set|src)\([^;{}]*+", re.IGNORECASE)
+_STRING = re.compile(r"""\b(?:url|type|format|tech)\([^)]*+\)?|"([^"]*+)"|'([^']*+)'""", re.IGNORECASE)
 _ESCAPE = re.compile(r"\\(?:([0-9a-fA-F]{1,6})\s?|(.))", re.DOTALL)
 
 
@@ -95,7 +98,7 @@ class CleanedCss:
 
 
 def clean_css(css: str) -> CleanedCss:
-    r"""Takes out ``@import`` and every ``url()`` that does not point into the drawing.
+    r"""Takes out ``@import`` and every address in ``url()``, ``image-set()`` and ``src()`` that leaves the drawing.
 
     Where an external reference hides behind CSS escapes (``\75rl(``), the whole text goes.
     """
@@ -107,7 +110,7 @@ def clean_css(css: str) -> CleanedCss:
 
 def _without_references(css: str) -> tuple[str, bool]:
     lowered = css.lower()
-    if "url(" not in lowered and "@import" not in lowered:
+    if not any(sign in lowered for sign in ("url(", "@import", "image-set(", "src(")):
         return css, False
     external = False
 
@@ -118,7 +121,16 @@ def _without_references(css: str) -> tuple[str, bool]:
         return match.group() if kind == "internal" else "none"
 
     without_imports, imports = _IMPORT.subn("", css)
+
+    def replace_string(match: re.Match[str]) -> str:
+        nonlocal external
+        address = match.group(1) or match.group(2)
+        kind = classify(address) if address else "internal"
+        external = external or kind in ("external", "script")
+        return match.group() if kind == "internal" else '""'
+
     cleaned = _URL.sub(replace, without_imports)
+    cleaned = _STRING_PLACE.sub(lambda match: _STRING.sub(replace_string, match.group()), cleaned)
     return cleaned, external or imports > 0
 
 
