@@ -361,6 +361,8 @@ def main() -> None:
     with multiprocessing.get_context("fork").Pool(options.jobs, maxtasksperchild=1) as pool:
         for done, found in enumerate(pool.imap(chunk, work), 1):
             total.add(found)
+            for fault in found.faults:
+                print(fault, file=sys.stderr)
             if done % 50 == 0:
                 print(
                     f"{done * CHUNK:,} replies, {len(total.faults)} faults, {time.monotonic() - begun:.0f} s",
@@ -368,8 +370,6 @@ def main() -> None:
                 )
     for name, count in sorted(total.counts.items()):
         print(f"{count:>12,}  {name}")
-    for fault in total.faults[:40]:
-        print(fault)
     verdict = "FAILED" if total.faults else "passed"
     print(f"{len(texts)} seeds; {verdict}: {len(total.faults)} faults in {options.replies:,} replies")
     raise SystemExit(bool(total.faults))

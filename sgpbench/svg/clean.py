@@ -280,7 +280,7 @@ def clean(root: etree._Element) -> frozenset[Flag]:
 
 def _clean_style_sheet(element: etree._Element) -> bool:
     """Takes references out of a style sheet, also behind elements in it; says whether one led outside."""
-    whole = clean_css("".join(element.itertext())).external
+    whole = clean_css("".join(str(piece) for piece in element.itertext())).external
     external = False
     for node in element.iter(etree.Element):
         if node.text and (css := clean_css(node.text)).text != node.text:

@@ -14,8 +14,8 @@ whether what was found is SVG at all is decided in the sandbox.
     and never asked for again.
 ``paper-answer``
     If the reply ends with ``</answer>`` (to the letter: no line break after it), holds ``</think> <answer>`` and closes
-    no text element, only what follows its last ``<answer>``; there, the last of the non-overlapping stretches from ``<svg`` and a space to the next
-    ``</svg>``; without one, from the last ``<svg`` to the end.
+    no text element, only what follows its last ``<answer>``; there, the last of the non-overlapping stretches from
+    ``<svg`` and a space to the next ``</svg>``; without one, from the last ``<svg`` to the end.
 """
 
 from __future__ import annotations
