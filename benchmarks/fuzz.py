@@ -37,6 +37,7 @@ from hostile.corpus import corpus  # noqa: E402 - needs the paths above
 from sgpbench.records import FinishReason  # noqa: E402
 from sgpbench.svg.clean import Unreadable, clean, drawn_text, parse, serialize, without_text  # noqa: E402
 from sgpbench.svg.extract import extract  # noqa: E402
+from sgpbench.svg.families import with_generic_families  # noqa: E402
 from sgpbench.svg.structure import MEASURES, measure  # noqa: E402
 
 CHUNK = 1000
@@ -70,7 +71,21 @@ TOKENS = (
         "\n```",
     ),
     *("<text>", "</text>", "<tspan>", "</tspan>", "</textPath>", "<style>", "</style>", "<defs>", "<use href='#a'/>"),
-    *("&#xD83D;", "&#55357;", "&#0;", "&#x110000;", "&nbsp;", "&amp;", "&", "&lt", "&#", "&a;", "&#xFFFE;", "&#x1;"),
+    *(
+        "&#xD83D;",
+        "&#55357;",
+        "&#0;",
+        "&#x110000;",
+        "&nbsp;",
+        "&amp;",
+        "&",
+        "&lt",
+        "&#",
+        "&a;",
+        "&#xFFFE;",
+        "&#x1;",
+        "\ufffeurl(http://h)",
+    ),
     *(
         "<!--",
         "-->",
@@ -325,6 +340,8 @@ def _taken_apart(program: str, repair: str) -> bool:
     assert set(measure(parsed.root, program, text)) == set(MEASURES)
     if text:
         serialize(without_text(parsed.root))
+    if repair == "namespaces":
+        with_generic_families(parsed.root)
     return True
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import math
 import os
 import platform
 import sys
+from pathlib import Path
 
 from sgpbench.errors import RendererError, StoreError
 
@@ -55,9 +57,47 @@ def require_workers() -> None:
         raise RendererError(f"Drawings cannot be made safely on {platform.system()}.", remedy=_REMEDY)
 
 
-def available_cores() -> int:
-    """The cores that this process may use, as far as the system says."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def available_cores(*, cgroups: str = "/proc/self/cgroup", mounts: Path = Path("/sys/fs/cgroup")) -> int:
+    """The cores that this process may use: its affinity, and no more than its control groups' quota, rounded up; at least 1.
+
+    ``os.cpu_count`` would count what a container or a batch system gave to others.
+    """
+    if hasattr(os, "process_cpu_count"):
+        cores = os.process_cpu_count() or 1
+    elif hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return max(1, math.ceil(min(cores, _quota(cgroups, mounts))))
+
+
+def _quota(cgroups: str, mounts: Path) -> float:
+    """The least number of cores that any control group above this process allows; ``inf`` without one (versions 1 and 2)."""
+    try:
+        groups = [line.split(":", 2) for line in Path(cgroups).read_text("utf-8").splitlines()]
+    except OSError:
+        return math.inf
+    least = math.inf
+    for _, controllers, group in (parts for parts in groups if len(parts) == 3):
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        # In a container the group's path may be the host's, and its own group the root of what is mounted.
+        for root in (mounts / controllers, mounts / "cpu") if controllers else (mounts, mounts / "unified"):
+            folder = root / group.strip("/")
+            least = min(least, *(_allowed(one) for one in (folder, *folder.parents) if one.is_relative_to(root)))
+    return least
+
+
+def _allowed(folder: Path) -> float:
+    try:
+        if (folder / "cpu.max").is_file():
+            quota, period = (folder / "cpu.max").read_text("ascii").split()
+        else:
+            quota = (folder / "cpu.cfs_quota_us").read_text("ascii").strip()
+            period = (folder / "cpu.cfs_period_us").read_text("ascii").strip()
+        return math.inf if quota in ("max", "-1") else int(quota) / int(period)
+    except (OSError, ValueError, ZeroDivisionError):
+        return math.inf
 
 
 def missing_confinements() -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from PIL import Image
 from svg_support import PAPER, V1, impatient, picture
 
 from sgpbench.records import Flag, Outcome
+from sgpbench.svg.process import copy_to_root
+from sgpbench.svg.render import FONTS_FOLDER
 from sgpbench.svg.sandbox import Rendered, Sandbox
 
 WATCHED = {Flag.HAS_SCRIPT, Flag.HAS_EXTERNAL_REF, Flag.HAS_RASTER}
@@ -122,6 +125,7 @@ def test_the_papers_renderer_reads_nothing_outside_either(trap: Trap, repair: st
 
 def test_a_worker_could_not_reach_outside_if_cleaning_failed(trap: Trap) -> None:
     """Runs code in a confined process that tries what a drawing must not, with no cleaning before it."""
+    root = copy_to_root(FONTS_FOLDER)
     code = f"""
 import json, os, socket, sys
 from sgpbench.svg import confine
@@ -131,7 +135,8 @@ renderer = open_renderer("resvg", "{V1.version}", 512, "#ffffff")
 tree = etree.fromstring({svg(f'<image href="{trap.canary}" width="9" height="9"/>')!r})
 before = renderer.draw(tree).getpixel((256, 256))
 confine.limit_resources(None)
-full = confine.forbid_files(FONTS_FOLDER) and confine.forbid_calls() and confine.is_confined(FONTS_FOLDER)
+held = [confine.change_root({str(root)!r}), confine.forbid_files(FONTS_FOLDER), confine.give_up_privileges(FONTS_FOLDER)]
+full = all([*held, confine.forbid_calls()]) and confine.is_confined(FONTS_FOLDER, {str(trap.canary)!r})
 def attempt(action):
     try:
         action()
@@ -144,20 +149,28 @@ print(json.dumps({{
     "read": attempt(lambda: open({str(trap.canary)!r}, "rb")),
     "write": attempt(lambda: open("/tmp/sgpbench-escaped", "wb")),
     "delete": attempt(lambda: os.unlink({str(trap.canary)!r})),
-    "connect": attempt(lambda: socket.create_connection((host, int(port)))),
+    "connect": attempt(lambda: socket.socket().connect((host, int(port)))),
     "fork": attempt(os.fork),
     "run": attempt(lambda: os.execv("/bin/true", ["true"])),
     "signal": attempt(lambda: os.kill(os.getppid(), 0)),
 }}))
 """
-    found = json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+    try:
+        run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    finally:
+        shutil.rmtree(root)
+    found = json.loads(run.stdout)
     if not found["full"]:
         pytest.skip("this kernel has no Landlock or no seccomp; the sandbox says 'partial' here")
     assert found["before"] == list(MAGENTA), "without cleaning and confinement it would have been read"
     if os.statvfs(trap.canary).f_flag & os.ST_NOATIME == 0:
         assert trap.canary.stat().st_atime > 2, "a read shows in the canary's access time"
     assert found["after"] == [255, 255, 255]
-    assert {action: found[action] for action in ACTIONS} == dict.fromkeys(ACTIONS, "PermissionError")
+    # What is to be read is not even there; the rest is denied.
+    assert {action: found[action] for action in ACTIONS} == {
+        **dict.fromkeys(ACTIONS, "PermissionError"),
+        "read": "FileNotFoundError",
+    }
     os.utime(trap.canary, (1, 2_000_000_000))
     assert trap.visits == []
 

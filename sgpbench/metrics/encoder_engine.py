@@ -7,7 +7,6 @@ Imports torch. Used directly where a program already lives with torch (``reward`
 from __future__ import annotations
 
 import logging
-import os
 import queue
 import threading
 from collections import defaultdict
@@ -35,6 +34,7 @@ from sgpbench.metrics.encoding import (
     Vector,
 )
 from sgpbench.metrics.preprocess import Preprocessing, decoded, prepared, to_input
+from sgpbench.system import available_cores
 
 __all__ = ["Engine", "pick_device"]
 
@@ -87,7 +87,7 @@ class Engine:
         self._ceiling: dict[str, int] = defaultdict(lambda: self._most)
         self._chunk = max(self._most, 64)
         self._models: dict[str, LoadedModel] = {}
-        self._pool = ThreadPoolExecutor(max_workers=min(16, max(2, os.cpu_count() or 2)), thread_name_prefix="read")
+        self._pool = ThreadPoolExecutor(max_workers=min(16, max(2, available_cores())), thread_name_prefix="read")
         self._turn = threading.Lock()
 
     def call(self, request: Request) -> Reply:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -25,6 +24,7 @@ from sgpbench.run.prepare import Planned, choose_metrics
 from sgpbench.run.progress import RunProgress, report
 from sgpbench.run.turns import NO_TURN, Turn, turns_on_device
 from sgpbench.svg.sandbox import Sandbox
+from sgpbench.system import available_cores
 from sgpbench.terminal import say
 
 __all__ = ["execute"]
@@ -39,7 +39,7 @@ class _Shared:
         self.limiters = Limiters()
         self.encoders = Shared()
         self.ledger = Ledger(options.budget_usd, spent.usd, spent.lost_usd)
-        self.workers = options.workers or os.cpu_count() or 1
+        self.workers = options.workers or available_cores()
         self._sandboxes: dict[tuple[str, Repair], Sandbox] = {}
         self._judges: dict[str, Caller] = {}
 

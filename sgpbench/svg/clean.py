@@ -54,6 +54,8 @@ _DROPPED = frozenset({"foreignObject", "iframe", "object", "embed", "video", "au
 _ANIMATIONS = frozenset({"set", "animate", "animateTransform", "animateMotion", "animateColor"})
 _NOT_DRAWN = frozenset({"title", "desc", "metadata", "style"})
 _PICTURES = frozenset({"image", "feImage"})
+_DOOMED = "{https://sgpbench.invalid/}doomed"
+_ILLEGAL = re.compile("[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\ufffe\\uffff]")
 _BLACK = re.compile(r"[^\s\ufeff]")
 _DOCTYPE = re.compile(r"<!DOCTYPE\b", re.IGNORECASE)
 _SUBSET_END = re.compile(r"\]\s*>")
@@ -152,8 +154,7 @@ def _recovered(body: str) -> tuple[etree._Element, bool]:
     try:
         root = _read(body, _parser(recover=True, huge=False))
         # Entities that nobody declared: recovery as the released code does it leaves them out.
-        for entity in list(root.iter(etree.Entity)):
-            _drop(entity)
+        etree.strip_elements(root, etree.Entity, with_tail=False)
         written = etree.tostring(root, with_tail=False)
     except etree.XMLSyntaxError as error:
         raise Unreadable(_message(error)) from None
@@ -268,8 +269,7 @@ def clean(root: etree._Element) -> frozenset[Flag]:
             flags.add(Flag.HAS_EXTERNAL_REF)
         if _namespace(element) != home or name in _DROPPED or _animates_reference(element, name):
             doomed.append(element)
-    for element in doomed:
-        _drop(element)
+    _drop(root, doomed)
     text = drawn_text(root)
     if text:
         flags.add(Flag.HAS_TEXT)
@@ -284,10 +284,10 @@ def _clean_style_sheet(element: etree._Element) -> bool:
     external = False
     for node in element.iter(etree.Element):
         if node.text and (css := clean_css(node.text)).text != node.text:
-            node.text = css.text
+            node.text = _legal(css.text)
             external = external or css.external
         if node is not element and node.tail and (css := clean_css(node.tail)).text != node.tail:
-            node.tail = css.text
+            node.tail = _legal(css.text)
             external = external or css.external
     if whole and not external:
         # A reference that only the pieces together spell.
@@ -295,6 +295,10 @@ def _clean_style_sheet(element: etree._Element) -> bool:
             element.remove(node)
         element.text = None
     return whole or external
+
+
+def _legal(text: str) -> str:
+    return _ILLEGAL.sub("", text)
 
 
 def _clean_attributes(element: etree._Element, kind: str) -> set[Flag]:
@@ -312,7 +316,7 @@ def _clean_attributes(element: etree._Element, kind: str) -> set[Flag]:
         elif local == "style" or "\\" in text or "(" in text:
             css = clean_css(text)
             if css.text != text:
-                element.attrib[key] = css.text
+                element.attrib[key] = _legal(css.text)
             if css.external:
                 flags.add(Flag.HAS_EXTERNAL_REF)
     return flags
@@ -338,18 +342,13 @@ def _animates_reference(element: etree._Element, kind: str) -> bool:
     return target in ("href", "src") or target.startswith("on")
 
 
-def _drop(element: etree._Element) -> None:
-    """Takes an element out of the tree but leaves the text that follows it."""
-    parent = element.getparent()
-    if parent is None:
-        return
-    if element.tail:
-        before = element.getprevious()
-        if before is None:
-            parent.text = (parent.text or "") + element.tail
-        else:
-            before.tail = (before.tail or "") + element.tail
-    parent.remove(element)
+def _drop(root: etree._Element, doomed: list[etree._Element]) -> None:
+    """Takes elements out of the tree but leaves the text that follows them; the root stays."""
+    for element in doomed:
+        if element is not root:
+            element.tag = _DOOMED
+    # Not by moving the text: lxml does not let characters be written that the parser lets pass.
+    etree.strip_elements(root, _DOOMED, with_tail=False)
 
 
 # --- text ----------------------------------------------------------------------------------------------------------
@@ -396,6 +395,5 @@ def _is_hidden(node: etree._Element | None, top: etree._Element) -> bool:
 def without_text(root: etree._Element) -> etree._Element:
     """A copy of the tree without its ``text`` elements."""
     twin = copy.deepcopy(root)
-    for element in [element for element in twin.iter(etree.Element) if home_name(element) == "text"]:
-        _drop(element)
+    _drop(twin, [element for element in twin.iter(etree.Element) if home_name(element) == "text"])
     return twin

@@ -1,6 +1,7 @@
-"""Confines a worker process: no more memory than given, no network, no new processes, no files but the fonts.
+"""Confines a worker process: no more memory than given, no network, no new processes, no files but the fonts, no privileges.
 
-Linux only, through the C library; no privilege is needed. Each step says whether it took hold, and ``is_confined``
+Linux only, through the C library. No privilege is needed, but one of two things is: to be root, or to be allowed a user
+namespace; else a worker can still ask whether a file exists. Each step says whether it took hold, and ``is_confined``
 tries what must now fail, so that the sandbox's level is observed, not assumed. Elsewhere, and on kernels without
 Landlock (before 5.13) or seccomp, the level is ``partial``: limits and cleaning still hold.
 """
@@ -8,7 +9,6 @@ Landlock (before 5.13) or seccomp, the level is ``partial``: limits and cleaning
 from __future__ import annotations
 
 import ctypes
-import errno
 import os
 import platform
 import signal
@@ -18,6 +18,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from sgpbench.errors import RendererError
+from sgpbench.svg.syscalls import SECCOMP_CALL, seccomp_program
+
 try:
     import resource
 except ImportError:
@@ -25,7 +28,17 @@ except ImportError:
 else:
     _HAS_LIMITS = True
 
-__all__ = ["die_with_parent", "forbid_calls", "forbid_files", "is_confined", "limit_resources", "mapped_bytes"]
+__all__ = [
+    "change_root",
+    "die_with_parent",
+    "enter_own_user_namespace",
+    "forbid_calls",
+    "forbid_files",
+    "give_up_privileges",
+    "is_confined",
+    "limit_resources",
+    "mapped_bytes",
+]
 
 _LINUX = sys.platform == "linux"
 _PR_SET_PDEATHSIG = 1
@@ -36,41 +49,13 @@ _LANDLOCK_READ = (1 << 2) | (1 << 3)  # files, folders
 _LANDLOCK_ACCESS_BITS = {1: 13, 2: 14, 3: 15, 4: 15}  # by ABI version; 16 from version 5
 
 _SECCOMP_SET_MODE_FILTER, _SECCOMP_FILTER_FLAG_TSYNC = 1, 1
-_SECCOMP_ALLOW, _SECCOMP_KILL, _SECCOMP_ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 
-# System calls that a renderer never needs, by architecture: the number that the kernel gives to each.
-_FORBIDDEN: dict[str, dict[str, int]] = {
-    "x86_64": {
-        "accept": 43, "accept4": 288, "add_key": 248, "bind": 49, "bpf": 321, "chmod": 90, "chown": 92, "chroot": 161,
-        "clone": 56, "connect": 42, "execve": 59, "execveat": 322, "fchmod": 91, "fchmodat": 268, "fchown": 93,
-        "fchownat": 260, "finit_module": 313, "fork": 57, "init_module": 175, "kexec_load": 246, "keyctl": 250,
-        "kill": 62, "link": 86, "linkat": 265, "listen": 50, "memfd_create": 319, "mkdir": 83, "mkdirat": 258,
-        "mknod": 133, "mknodat": 259, "mount": 165, "name_to_handle_at": 303, "open_by_handle_at": 304,
-        "perf_event_open": 298, "personality": 135, "pivot_root": 155, "prlimit64": 302, "process_vm_readv": 310,
-        "process_vm_writev": 311, "ptrace": 101, "recvfrom": 45, "recvmsg": 47, "rename": 82, "renameat": 264,
-        "renameat2": 316, "request_key": 249, "rmdir": 84, "rt_sigqueueinfo": 129, "rt_tgsigqueueinfo": 297,
-        "sendmmsg": 307, "sendmsg": 46, "sendto": 44, "setns": 308, "setrlimit": 160, "shmget": 29, "socket": 41,
-        "socketpair": 53, "symlink": 88, "symlinkat": 266, "tkill": 200, "truncate": 76, "umount2": 166, "unlink": 87,
-        "unlinkat": 263, "unshare": 272, "userfaultfd": 323, "vfork": 58,
-    },
-    "aarch64": {
-        "accept": 202, "accept4": 242, "add_key": 217, "bind": 200, "bpf": 280, "chroot": 51, "clone": 220,
-        "connect": 203, "execve": 221, "execveat": 281, "fchmod": 52, "fchmodat": 53, "fchown": 55, "fchownat": 54,
-        "finit_module": 273, "init_module": 105, "kexec_load": 104, "keyctl": 219, "kill": 129, "linkat": 37,
-        "listen": 201, "memfd_create": 279, "mkdirat": 34, "mknodat": 33, "mount": 40, "name_to_handle_at": 264,
-        "open_by_handle_at": 265, "perf_event_open": 241, "personality": 92, "pivot_root": 41, "prlimit64": 261,
-        "process_vm_readv": 270, "process_vm_writev": 271, "ptrace": 117, "recvfrom": 207, "recvmsg": 212,
-        "renameat": 38, "renameat2": 276, "request_key": 218, "rt_sigqueueinfo": 138, "rt_tgsigqueueinfo": 240,
-        "sendmmsg": 269, "sendmsg": 211, "sendto": 206, "setns": 268, "setrlimit": 164, "shmget": 194, "socket": 198,
-        "socketpair": 199, "symlinkat": 36, "tkill": 130, "truncate": 45, "umount2": 39, "unlinkat": 35,
-        "unshare": 97, "userfaultfd": 282,
-    },
-}  # fmt: skip
-# The same number everywhere: pidfd_send_signal, io_uring_*, pidfd_open, clone3, pidfd_getfd.
-_FORBIDDEN_EVERYWHERE = (424, 425, 426, 427, 434, 435, 438)
-_AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
-_SECCOMP_CALL = {"x86_64": 317, "aarch64": 277}
-_X32_BIT = 0x40000000
+_CLONE_NEWUSER = 0x10000000
+_PR_CAPBSET_DROP, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 24, 47, 4
+_CAPABILITY_VERSION_3 = 0x20080522
+# Nobody's: above what systems give to people and services, one for each process number.
+_FIRST_OWN_USER = 1_700_000_000
+_NOBODY = 65534
 
 
 def _libc() -> ctypes.CDLL:
@@ -97,15 +82,30 @@ def limit_resources(address_space: int | None) -> bool:
     """No more than ``address_space`` bytes mapped, stacks included; no core dumps, few open files and small ones.
 
     Says whether it holds: it does not where this Python has no module ``resource``.
+
+    Raises:
+        RendererError: a limit that stands already leaves less than ``address_space``.
     """
     if not _HAS_LIMITS:
         return False
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
-    if address_space is not None:
-        resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
+    _lower(resource.RLIMIT_CORE, 0)
+    _lower(resource.RLIMIT_NOFILE, 64)
+    _lower(resource.RLIMIT_FSIZE, 1 << 20)
+    if address_space is not None and _lower(resource.RLIMIT_AS, address_space) < address_space:
+        raise RendererError(
+            f"The address space of processes is limited to less than the {address_space >> 20:,} MB that a worker needs.",
+            remedy="Lift the limit, as whoever set it: ulimit -v unlimited",
+        )
     return True
+
+
+def _lower(limit: int, value: int) -> int:
+    """Sets a limit to ``value``, or leaves a stricter one; says which holds."""
+    _, hard = resource.getrlimit(limit)
+    if hard != resource.RLIM_INFINITY:
+        value = min(value, hard)
+    resource.setrlimit(limit, (value, value))
+    return value
 
 
 def forbid_files(readable: Path) -> bool:
@@ -131,22 +131,71 @@ def forbid_files(readable: Path) -> bool:
         os.close(ruleset)
 
 
-def forbid_calls() -> bool:
-    """Denies, in all threads, the system calls for network, processes, signals to others and changing files (seccomp).
+def enter_own_user_namespace() -> None:
+    """Makes an unprivileged process the root of a user namespace, where the system allows it, so that it may change its root.
 
-    No thread can be started afterwards either. Says whether it holds.
+    Must come before any thread is started. Root needs none.
+    """
+    if _LINUX and os.geteuid() != 0:
+        _libc().unshare(_CLONE_NEWUSER)
+
+
+def change_root(folder: Path | str) -> bool:
+    """Makes ``folder`` the root of the file system and the working folder. Says whether it holds."""
+    if not _LINUX or _libc().chroot(os.fsencode(folder)):
+        return False
+    os.chdir("/")
+    return True
+
+
+def give_up_privileges(readable: Path) -> bool:
+    """Drops every capability for good and, where root, becomes a user of its own. Says whether it holds.
+
+    Root stays root, without any power, where ``readable`` is not readable to other users.
+    """
+    if not _LINUX:
+        return False
+    libc = _libc()
+    libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+    number = 0
+    while libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0) == 0:
+        number += 1
+    if os.geteuid() == 0 and _is_open_to_all(readable):
+        _become(_FIRST_OWN_USER + os.getpid()) or _become(_NOBODY)
+    header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
+    return bool(libc.capset(header, bytes(24)) == 0 and libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
+
+
+def _is_open_to_all(folder: Path) -> bool:
+    return folder.stat().st_mode & 0o5 == 0o5 and all(file.stat().st_mode & 0o4 for file in folder.iterdir())
+
+
+def _become(user: int) -> bool:
+    try:
+        os.setgroups([])
+        os.setresgid(user, user, user)
+        os.setresuid(user, user, user)
+    except OSError:
+        return False  # a user namespace that does not know this user
+    return True
+
+
+def forbid_calls() -> bool:
+    """Denies, in all threads, every system call but those of ``sgpbench.svg.syscalls`` (seccomp). Says whether it holds.
+
+    No thread can be started afterwards.
     """
     machine = platform.machine()
-    if not _LINUX or machine not in _FORBIDDEN:
+    if not _LINUX or machine not in SECCOMP_CALL:
         return False
     libc = _libc()
     if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
         return False
-    program = _filter(machine)
+    program = seccomp_program(machine, os.getpid())
     instructions = ctypes.create_string_buffer(program, len(program))
     header = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(instructions))
     result = libc.syscall(
-        _SECCOMP_CALL[machine],
+        SECCOMP_CALL[machine],
         ctypes.c_uint(_SECCOMP_SET_MODE_FILTER),
         ctypes.c_uint(_SECCOMP_FILTER_FLAG_TSYNC),
         header,
@@ -154,42 +203,34 @@ def forbid_calls() -> bool:
     return bool(result == 0)
 
 
-def _filter(machine: str) -> bytes:
-    """The seccomp program (classic BPF): forbidden calls fail with EPERM, calls of a foreign architecture kill."""
-    load, jump_equal, jump_at_least, give = 0x20, 0x15, 0x35, 0x06
-    numbers = sorted({*_FORBIDDEN[machine].values(), *_FORBIDDEN_EVERYWHERE})
-    deny = struct.pack("HBBI", give, 0, 0, _SECCOMP_ERRNO | errno.EPERM)
-    code = [
-        struct.pack("HBBI", load, 0, 0, 4),
-        struct.pack("HBBI", jump_equal, 1, 0, _AUDIT_ARCH[machine]),
-        struct.pack("HBBI", give, 0, 0, _SECCOMP_KILL),
-        struct.pack("HBBI", load, 0, 0, 0),
-    ]
-    if machine == "x86_64":
-        code += [struct.pack("HBBI", jump_at_least, 0, 1, _X32_BIT), deny]
-    for number in numbers:
-        code += [struct.pack("HBBI", jump_equal, 0, 1, number), deny]
-    # A process may signal only itself (abort does).
-    tgkill = {"x86_64": 234, "aarch64": 131}[machine]
-    code += [
-        struct.pack("HBBI", jump_equal, 0, 3, tgkill),
-        struct.pack("HBBI", load, 0, 0, 16),
-        struct.pack("HBBI", jump_equal, 1, 0, os.getpid()),
-        deny,
-        struct.pack("HBBI", give, 0, 0, _SECCOMP_ALLOW),
-    ]
-    return b"".join(code)
+def is_confined(readable: Path, outside: Path | str) -> bool:
+    """Whether the files in ``readable`` can be read, ``outside`` is out of sight, and nothing can be made or started.
 
-
-def is_confined(readable: Path) -> bool:
-    """Whether a file outside ``readable`` cannot be opened, no socket made and no process started; one inside can."""
+    Args:
+        readable: the folder with the fonts.
+        outside: a file that is there, beside it.
+    """
     return (
-        _fails(lambda: os.close(os.open(sys.executable, os.O_RDONLY)))
-        and _fails(lambda: os.close(os.open("/", os.O_RDONLY)))
+        _fails(lambda: os.close(os.open(outside, os.O_RDONLY)))
+        and _fails(lambda: os.close(os.open(outside, os.O_PATH)))
+        and _fails(lambda: os.stat(outside))  # noqa: PTH116 - the call itself is meant
+        and not os.access(outside, os.F_OK)
+        and not _sees_past_its_root(outside)
         and _fails(lambda: socket.socket().close())
         and _fails(lambda: os.waitpid(os.posix_spawn("/bin/true", ["true"], {}), 0))
-        and not _fails(lambda: os.close(os.open(next(readable.glob("*.ttf")), os.O_RDONLY)))
+        and not _fails(lambda: os.close(os.open(_first_font(readable), os.O_RDONLY)))
     )
+
+
+def _sees_past_its_root(outside: Path | str) -> bool:
+    """Whether a call that is allowed for open files (``statx``) finds a file by its name, too."""
+    call = {"x86_64": 332, "aarch64": 291}.get(platform.machine())
+    result = ctypes.create_string_buffer(256)
+    return call is None or _libc().syscall(call, -100, os.fsencode(outside), 0x1000, 0x7FF, result) == 0
+
+
+def _first_font(folder: Path) -> str:
+    return str(folder / min(name for name in os.listdir(folder) if name.endswith(".ttf")))  # noqa: PTH208 - no stat
 
 
 def _fails(attempt: Callable[[], object]) -> bool:

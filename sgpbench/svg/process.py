@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -12,15 +13,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
+import psutil
+
 from sgpbench.errors import RendererError
-from sgpbench.svg.frames import FrameError, Pipe
+from sgpbench.svg.frames import GREETINGS, FrameError, Pipe
+from sgpbench.svg.patience import Patience
+from sgpbench.svg.render import FONTS_FOLDER
 
 if TYPE_CHECKING:
     from sgpbench.records import Json
 
-__all__ = ["Worker"]
+__all__ = ["Worker", "copy_to_root"]
 
-_START_LIMIT_S = 60.0
+_START_LIMIT_S = 60.0  # of processor time, and of sleep
 _ROOT = str(Path(__file__).resolve().parents[2])
 _START = (
     "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from sgpbench.svg.worker import main; sys.exit(main())"
@@ -48,7 +53,7 @@ class Worker:
                     **kept,
                     "LANG": "C.UTF-8",
                     "MALLOC_ARENA_MAX": "1",
-                    "FONTCONFIG_FILE": str(Path(__file__).parent / "fonts" / "fonts.conf"),
+                    "FONTCONFIG_FILE": str(FONTS_FOLDER / "fonts.conf"),
                 },
                 cwd="/",
                 # Away from the terminal's Ctrl-C, which is for the main process to handle.
@@ -60,6 +65,12 @@ class Worker:
         if self._process.stdin is None or self._process.stdout is None:
             raise RendererError("The rendering worker has no pipes.")
         self.pipe = Pipe(self._process.stdout.fileno(), self._process.stdin.fileno())
+        self.programs = 0
+        """How many it was given."""
+        self.program_bytes = 0
+        """How many bytes those had."""
+        self._view = psutil.Process(self._process.pid)
+        self._used = 0.0
 
     @property
     def pid(self) -> int:
@@ -73,16 +84,47 @@ class Worker:
             RendererError: it cannot work here. The process has been ended.
         """
         try:
-            kind, payload = self.pipe.receive(time.monotonic() + _START_LIMIT_S)
+            kind, payload = self.pipe.receive(GREETINGS, Patience(self, _START_LIMIT_S).seconds_to_wait)
         except FrameError:
             words = self.last_words() or "it said nothing"
             self.end()
-            raise RendererError(f"The rendering worker does not start: {words}.") from None
+            raise RendererError(f"The rendering worker does not start: {words}.", remedy=_low_limits()) from None
         if kind != b"H":
             self.end()
             refusal = cast("dict[str, str | None]", json.loads(payload))
             raise RendererError(refusal["message"] or "The renderer does not load.", remedy=refusal["remedy"])
         return cast("Mapping[str, Json]", json.loads(payload))
+
+    def processor_seconds(self) -> float:
+        """Seconds of processor time that the process has used, its threads together; the last that was seen once it ends."""
+        try:
+            if sys.platform == "linux":
+                # The clock of another process (CPUCLOCK_SCHED, see clock_getcpuclockid), in nanoseconds.
+                self._used = time.clock_gettime((~self.pid << 3) | 2)
+            else:
+                times = self._view.cpu_times()
+                self._used = times.user + times.system
+        except (OSError, psutil.Error):
+            return self._used
+        return self._used
+
+    def is_asleep(self) -> bool:
+        """Whether all its threads wait for something that is neither a processor, nor a disk, nor being continued."""
+        try:
+            if sys.platform != "linux":
+                return self._view.status() == psutil.STATUS_SLEEPING
+            tasks = list(Path(f"/proc/{self.pid}/task").iterdir())
+            return all((task / "stat").read_bytes().rpartition(b") ")[2][:1] == b"S" for task in tasks)
+        except (OSError, psutil.Error):
+            # It, or one of its threads, is ending just now; the pipe will tell.
+            return False
+
+    def mapped_bytes(self) -> int:
+        """The address space that the process has mapped; 0 once it has ended."""
+        try:
+            return int(self._view.memory_info().vms)
+        except psutil.Error:
+            return 0
 
     def kill(self) -> None:
         """Kills the process, from any thread; the thread that uses it notices."""
@@ -96,13 +138,14 @@ class Worker:
             if stream is not None:
                 stream.close()
 
-    def exit_status(self) -> int:
-        """The exit status of a worker that closed its pipe, negative for a signal; killed if it does not end."""
+    def exit_status(self) -> int | None:
+        """The exit status of a worker that closed its pipe, negative for a signal; ``None`` if it lives and is killed now."""
         try:
             return self._process.wait(1.0)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            return self._process.wait()
+            self._process.wait()
+            return None
 
     def last_words(self) -> str:
         """The last line it wrote to its standard error, hints of Rust's aside; at most 300 characters."""
@@ -111,3 +154,29 @@ class Worker:
         words = self._errors.read().decode("utf-8", "replace").splitlines()
         lines = [line.strip() for line in words if line.strip() and not line.startswith("note: ")]
         return lines[-1][:300].rstrip(".") if lines else ""
+
+
+def copy_to_root(folder: Path) -> Path:
+    """A new folder for workers to have as their root: it holds a copy of ``folder``, under the same name, and nothing else."""
+    root = Path(tempfile.mkdtemp(prefix="sgpbench-root-"))
+    inside = root.joinpath(*folder.parts[1:])
+    inside.mkdir(parents=True)
+    for file in folder.iterdir():
+        if file.is_file():
+            shutil.copy2(file, inside)
+            (inside / file.name).chmod(0o444)
+    for made in (root, *(root.joinpath(*folder.parts[1:number]) for number in range(2, len(folder.parts) + 1))):
+        made.chmod(0o755)  # workers may be another user
+    shutil.copystat(folder, inside)
+    return root
+
+
+def _low_limits() -> str | None:
+    """What helps where a limit of the user's leaves too little for a worker."""
+    if not hasattr(psutil, "RLIMIT_AS"):
+        return None
+    soft, hard = psutil.Process().rlimit(psutil.RLIMIT_AS)
+    if soft == psutil.RLIM_INFINITY:
+        return None
+    where = "" if hard == psutil.RLIM_INFINITY else " by whoever set it (it is a hard limit)"
+    return f"The address space is limited to {soft // 2**20:,} MB here. Lift that{where}: ulimit -v unlimited"

@@ -1,32 +1,41 @@
 """Renders programs of models in disposable worker processes; the main process never parses one.
 
 Every worker has pipes of its own, so that one that dies, hangs or is taken over harms no other sample: it is replaced,
-and only the sample it held gets an outcome. Limits are those of the protocol: seconds of wall time per program (all
-that is done with it counts), memory beyond what an idle worker needs, bytes of program. Where a worker dies before it
-has the program, or by a signal that no drawing causes (``SIGKILL``, ``SIGTERM``: the kernel short of memory, a person),
-the program gets one more try, in a fresh worker and with no other at work.
+and only the sample it held gets an outcome. Limits are those of the protocol: seconds of the worker's processor time per
+drawing (all that is done with it counts; the one without text is a drawing of its own), memory beyond what an idle worker
+needs, bytes of program.
+
+Nothing of ours counts against a program. It gets one more try, in a fresh worker and with no other at work, where its
+worker died before it had the program or by a signal that no drawing causes (``SIGKILL``, ``SIGTERM``: the kernel short
+of memory, a person), and where it ran out of time. Where a worker that drew others before fails, its word counts only
+if it is young and draws a known drawing right afterwards; else the program is tried in a fresh one. Workers retire by
+number and size of what they read and by the memory they hold: libxml2 never forgets a name.
 """
 
 from __future__ import annotations
 
-import json
+import itertools
+import logging
 import os
+import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+import weakref
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self, cast
 
 from sgpbench.errors import RendererError
-from sgpbench.records import Flag, Outcome
-from sgpbench.svg.frames import FrameError
-from sgpbench.svg.process import Worker
-from sgpbench.svg.render import require_version
-from sgpbench.system import require_workers
+from sgpbench.records import Outcome
+from sgpbench.svg.answers import Rendered, failed, rendered
+from sgpbench.svg.frames import ANSWERS, LONGEST_ANSWER, FrameError
+from sgpbench.svg.patience import Patience
+from sgpbench.svg.process import Worker, copy_to_root
+from sgpbench.svg.render import FONTS_FOLDER, require_version
+from sgpbench.svg.turns import Turns
+from sgpbench.system import available_cores, missing_confinements, require_workers
 
 if TYPE_CHECKING:
     from sgpbench.protocol import RendererRule, Repair
@@ -34,6 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Rendered", "Sandbox"]
 
+_LOG = logging.getLogger(__name__)
 _PENDING_BYTES = 64 * 1024 * 1024
 # Looked up by name: Windows lacks some, and this module must be importable there.
 _NOT_THE_DRAWINGS = frozenset(
@@ -41,26 +51,14 @@ _NOT_THE_DRAWINGS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """What became of one program."""
-
-    outcome: Outcome
-    """``ok``, ``render_error``, ``render_timeout``, ``render_crash``; or ``scorer_error``, a fault of our own code."""
-    program: str | None = None
-    """As rendered, after repair and cleaning; ``None`` where it could not be parsed."""
-    png: bytes | None = None
-    """RGB, on the protocol's background; there exactly if the outcome is ``ok``."""
-    png_without_text: bytes | None = None
-    """The same with all text elements taken out, where the program has any."""
-    flags: frozenset[Flag] = frozenset()
-    structure: Mapping[str, float] = field(default_factory=dict)
-    """``sgpbench.svg.structure.MEASURES``, wherever the program could be parsed."""
-    width: int | None = None
-    height: int | None = None
-    message: str | None = None
-    """Why it is not ``ok``."""
-    seconds: float = 0.0
+# A worker retires after so many programs, so many bytes of them, or when it holds this share of its memory for good.
+_RETIRES_AFTER_PROGRAMS = 1000
+_RETIRES_AFTER_BYTES = 8_000_000
+_RETIRES_AT_MEMORY = 0.25
+# One that read more than this is not believed when it fails.
+_YOUNG_BYTES = 1_000_000
+# Each time with names that the worker has not seen.
+_KNOWN = '<svg xmlns="http://www.w3.org/2000/svg" width="8" height="4"><g known-{0}=""><rect width="4" height="4"/></g></svg>'
 
 
 class _InnocentDeath(Exception):
@@ -89,6 +87,8 @@ class Sandbox:
         require_workers()
         require_version(rule.name, rule.version)
         self._rule = rule
+        root = copy_to_root(FONTS_FOLDER)
+        self._remove_root = weakref.finalize(self, shutil.rmtree, root, ignore_errors=True)
         self._settings: Mapping[str, Json] = {
             "name": rule.name,
             "version": rule.version,
@@ -96,6 +96,7 @@ class Sandbox:
             "background": rule.background,
             "repair": repair,
             "memory_bytes": rule.memory_mb * 1024 * 1024,
+            "root": str(root),
             "parent": os.getpid(),
         }
         self._lock = threading.Condition()
@@ -103,15 +104,20 @@ class Sandbox:
         self._abandoned = False
         self._pending_bytes = 0
         self._mine = threading.local()
-        self._turns = _Turns()
-        self._executor = ThreadPoolExecutor(workers or _cores(), thread_name_prefix="sgpbench-render")
+        self._turns = Turns()
+        self._known: bytes | None = None
+        self._known_numbers = itertools.count()
+        self._executor = ThreadPoolExecutor(workers or available_cores(), thread_name_prefix="sgpbench-render")
         try:
-            hello = self._executor.submit(self._start_worker).result()
+            hello = self._executor.submit(self._start_first_worker).result()
         except RendererError:
             self.abandon()
             raise
         self.level: Literal["full", "partial"] = "full" if hello["level"] == "full" else "partial"
         """``full``: neither network nor files nor processes are within a worker's reach. ``partial``: not all of it."""
+        if self.level == "partial":
+            lacking = ", ".join(missing_confinements()) or str(hello.get("lacks") or "see sgpbench doctor")
+            _LOG.warning("Drawings are confined only in part on this machine; missing: %s.", lacking)
         self.identity: Mapping[str, Json] = {
             **cast("Mapping[str, Json]", hello["identity"]),
             "timeout_s": rule.timeout_s,
@@ -184,6 +190,7 @@ class Sandbox:
             workers, self._live = self._live, set()
         for worker in workers:
             worker.end()
+        self._remove_root()
 
     def _release(self, size: int) -> None:
         with self._lock:
@@ -205,27 +212,82 @@ class Sandbox:
                 self._live.discard(worker)
             raise
         self._mine.worker = worker
+        self._mine.idle_bytes = worker.mapped_bytes()
         return hello
 
-    def _discard_worker(self, worker: Worker) -> None:
+    def _start_first_worker(self) -> Mapping[str, Json]:
+        hello = self._start_worker()
+        try:
+            self._known = self._attempt(self._known_program()).png
+        except _InnocentDeath as death:
+            raise RendererError(f"The rendering worker does not work: {death}.") from None
+        self._mine.worker.programs = self._mine.worker.program_bytes = 0
+        return hello
+
+    def _discard_worker(self) -> None:
+        worker: Worker | None = getattr(self._mine, "worker", None)
         self._mine.worker = None
-        with self._lock:
-            self._live.discard(worker)
-        worker.end()
+        if worker is not None:
+            with self._lock:
+                self._live.discard(worker)
+            worker.end()
 
     def _render(self, data: bytes) -> Rendered:
         try:
             with self._turns.beside_others():
-                return self._attempt(data)
+                answer = self._believable(data)
+            if answer.outcome is not Outcome.RENDER_TIMEOUT:
+                return answer
         except _InnocentDeath:
             pass
         try:
             with self._turns.alone():
+                self._discard_worker()
                 return self._attempt(data)
         except _InnocentDeath as death:
             if not death.started:
                 raise RendererError(f"Rendering workers die before they have a drawing: {death}.") from None
             return Rendered(Outcome.RENDER_CRASH, message=f"{death}, twice")
+
+    def _believable(self, data: bytes) -> Rendered:
+        """One try in this thread's worker; one more in a fresh one if it failed and the worker may be at fault.
+
+        Raises:
+            _InnocentDeath: the worker died, and not of the drawing. RendererError: no worker can be had.
+        """
+        worker: Worker | None = getattr(self._mine, "worker", None)
+        if worker is not None and self._retires(worker, len(data)):
+            self._discard_worker()
+            worker = None
+        fresh = worker is None or not worker.programs
+        young = worker is None or worker.program_bytes <= _YOUNG_BYTES
+        answer = self._attempt(data)
+        if fresh or answer.outcome in (Outcome.OK, Outcome.RENDER_TIMEOUT):
+            return answer
+        if getattr(self._mine, "worker", None) is not None and young and self._draws_the_known():
+            return answer
+        self._discard_worker()
+        return self._attempt(data)
+
+    def _retires(self, worker: Worker, next_bytes: int) -> bool:
+        grown = worker.mapped_bytes() - self._mine.idle_bytes
+        return (
+            worker.programs >= _RETIRES_AFTER_PROGRAMS
+            or 0 < worker.program_bytes > _RETIRES_AFTER_BYTES - next_bytes
+            or grown > _RETIRES_AT_MEMORY * self._rule.memory_mb * 1024 * 1024
+            or not worker.pipe.is_silent()
+        )
+
+    def _draws_the_known(self) -> bool:
+        """Whether this thread's worker still draws a known drawing as the first worker did."""
+        try:
+            answer = self._attempt(self._known_program())
+        except _InnocentDeath:
+            return False
+        return answer.png is not None and answer.png == self._known
+
+    def _known_program(self) -> bytes:
+        return _KNOWN.format(next(self._known_numbers)).encode()
 
     def _attempt(self, data: bytes) -> Rendered:
         """One try in this thread's worker.
@@ -236,67 +298,51 @@ class Sandbox:
         if getattr(self._mine, "worker", None) is None:
             self._start_worker()
         worker: Worker = self._mine.worker
+        worker.programs += 1
+        worker.program_bytes += len(data)
         begun = time.monotonic()
         answers: dict[bytes, bytes] = {}
         try:
-            worker.pipe.send(b"D", data, begun + self._rule.timeout_s)
-            while b"R" not in answers:
-                kind, payload = worker.pipe.receive(begun + self._rule.timeout_s)
-                answers[kind] = payload
-            return _rendered(answers)
-        except (FrameError, ValueError, KeyError) as error:
-            timed_out = isinstance(error, FrameError) and error.timed_out
-            status = 0 if timed_out else worker.exit_status()
-            words = worker.last_words()
-            self._discard_worker(worker)
-        seconds = time.monotonic() - begun
-        how = _how_it_died(status, words)
-        if self._abandoned:
-            raise RendererError("The rendering was abandoned.")
-        if b"S" not in answers or -status in _NOT_THE_DRAWINGS:
-            raise _InnocentDeath(b"S" in answers, how)
-        if timed_out:
-            limit = f"not drawn within {self._rule.timeout_s:g} s"
-            return _failed(Outcome.RENDER_TIMEOUT, answers, limit, seconds)
-        return _failed(Outcome.RENDER_CRASH, answers, how, seconds)
-
-
-class _Turns:
-    """Lets many work beside each other, or one alone."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._working = 0
-        self._someone_alone = False
-
-    @contextmanager
-    def beside_others(self) -> Iterator[None]:
-        with self._changed:
-            self._changed.wait_for(lambda: not self._someone_alone)
-            self._working += 1
+            self._exchange(worker, data, answers)
+            return rendered(answers)
+        except FrameError as error:
+            status = 0 if error.timed_out else worker.exit_status()
+            how = _how_it_died(status, worker.last_words() or str(error))
+            self._discard_worker()
+            if self._abandoned:
+                raise RendererError("The rendering was abandoned.") from None
+            if b"S" not in answers or (status is not None and -status in _NOT_THE_DRAWINGS):
+                raise _InnocentDeath(b"S" in answers, how) from None
+            outcome, message = Outcome.RENDER_CRASH, how
+            if error.timed_out:
+                outcome = Outcome.RENDER_TIMEOUT
+                message = f"not drawn within {self._rule.timeout_s:g} s of processor time"
         try:
-            yield
-        finally:
-            with self._changed:
-                self._working -= 1
-                self._changed.notify_all()
+            return failed(outcome, answers, message, time.monotonic() - begun)
+        except FrameError as error:
+            return Rendered(outcome, message=f"{message}; it said {error}"[:400])
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        with self._changed:
-            self._changed.wait_for(lambda: not self._someone_alone)
-            self._someone_alone = True
-            self._changed.wait_for(lambda: not self._working)
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._someone_alone = False
-                self._changed.notify_all()
+    def _exchange(self, worker: Worker, data: bytes, answers: dict[bytes, bytes]) -> None:
+        """Gives a program to a worker and collects what it says, each kind once and in order, until it is done.
 
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        Raises:
+            FrameError: it is gone, out of time, or says what it must not.
+        """
+        patience = Patience(worker, self._rule.timeout_s)
+        worker.pipe.send(b"D", data, patience.seconds_to_wait)
+        expected, left = dict(ANSWERS), LONGEST_ANSWER
+        while b"R" not in answers:
+            limits = {kind: min(most, left) for kind, most in expected.items()}
+            kind, payload = worker.pipe.receive(limits, patience.seconds_to_wait)
+            answers[kind] = payload
+            left -= len(payload)
+            for gone in ANSWERS:
+                expected.pop(gone, None)
+                if gone == kind:
+                    break
+            if kind == b"P":
+                # What follows is a drawing of its own: the one without text.
+                patience.renew()
 
 
 def _done(rendered: Rendered) -> Future[Rendered]:
@@ -305,39 +351,9 @@ def _done(rendered: Rendered) -> Future[Rendered]:
     return future
 
 
-def _rendered(answers: Mapping[bytes, bytes]) -> Rendered:
-    """A worker's frames as a record; whatever does not fit is a ``ValueError`` or ``KeyError``."""
-    answer = json.loads(answers[b"R"])
-    outcome = Outcome(answer["outcome"])
-    if outcome is not Outcome.OK:
-        return _failed(outcome, answers, str(answer["message"]), float(answer["seconds"]))
-    program, flags, structure = _cleaned(answers)
-    return Rendered(
-        outcome,
-        program,
-        answers[b"P"],
-        answers.get(b"T"),
-        flags | {Flag.BLANK} if answer["blank"] else flags,
-        structure,
-        int(answer["width"]),
-        int(answer["height"]),
-        None,
-        float(answer["seconds"]),
-    )
-
-
-def _failed(outcome: Outcome, answers: Mapping[bytes, bytes], message: str, seconds: float) -> Rendered:
-    program, flags, structure = _cleaned(answers) if b"C" in answers else (None, frozenset[Flag](), {})
-    return Rendered(outcome, program, flags=flags, structure=structure, message=message, seconds=seconds)
-
-
-def _cleaned(answers: Mapping[bytes, bytes]) -> tuple[str, frozenset[Flag], dict[str, float]]:
-    cleaned = json.loads(answers[b"C"])
-    structure = {str(name): float(value) for name, value in cleaned["structure"].items()}
-    return str(cleaned["program"]), frozenset(map(Flag, cleaned["flags"])), structure
-
-
-def _how_it_died(status: int, words: str) -> str:
+def _how_it_died(status: int | None, words: str) -> str:
+    if status is None:
+        return f"the worker said what it must not: {words}"
     try:
         how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
     except ValueError:

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from PIL import Image, WebPImagePlugin  # noqa: F401 - WebP is not among those that Pillow loads first
@@ -24,7 +25,7 @@ from sgpbench.errors import RendererError
 from sgpbench.records import Outcome
 from sgpbench.svg import confine
 from sgpbench.svg.clean import CLEANER_VERSION, Unreadable, clean, drawn_text, parse, serialize, without_text
-from sgpbench.svg.frames import FrameError, Pipe
+from sgpbench.svg.frames import PROGRAM, FrameError, Pipe
 from sgpbench.svg.render import FONTS_FOLDER, Fault, Renderer, Unrenderable, open_renderer
 from sgpbench.svg.structure import measure
 
@@ -53,6 +54,7 @@ class _Settings:
     background: str
     repair: Repair
     memory_bytes: int
+    root: str
     parent: int
 
 
@@ -69,6 +71,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     confine.die_with_parent(settings.parent)
+    confine.enter_own_user_namespace()
     # The pipe keeps a number of its own, so that nothing printed by a library can get into it.
     pipe = Pipe(os.dup(0), os.dup(1))
     os.dup2(2, 1)
@@ -87,23 +90,33 @@ def main() -> None:
         pipe.send(b"E", json.dumps({"message": reason, "remedy": "Install it again."}).encode())
         return
     mapped = confine.mapped_bytes()
-    limits = confine.limit_resources(None if mapped is None else mapped + _STACK_BYTES + settings.memory_bytes)
-    # Threads inherit this; the calls are forbidden in all threads at once, when no more thread is to be started.
-    files = confine.forbid_files(FONTS_FOLDER) and limits
+    try:
+        limits = confine.limit_resources(None if mapped is None else mapped + _STACK_BYTES + settings.memory_bytes)
+    except RendererError as error:
+        pipe.send(b"E", json.dumps({"message": error.message, "remedy": error.remedy}).encode())
+        return
+    # Nothing but a copy of the fonts, under their old name: the libraries have it by heart.
+    root = confine.change_root(Path(settings.root))
+    # Threads inherit all this; the calls are forbidden in all threads at once, when no more thread is to be started.
+    files = confine.forbid_files(FONTS_FOLDER)
+    held = {"limits": limits, "root": root, "files": files, "privileges": confine.give_up_privileges(FONTS_FOLDER)}
+    # The kernel forgets this when a process becomes another user.
+    confine.die_with_parent(settings.parent)
     threading.stack_size(_STACK_BYTES)
-    worker = threading.Thread(target=_serve, args=(pipe, renderer, settings, files))
+    worker = threading.Thread(target=_serve, args=(pipe, renderer, settings, held))
     worker.start()
     worker.join()
 
 
-def _serve(pipe: Pipe, renderer: Renderer, settings: _Settings, files: bool) -> None:
-    calls = confine.forbid_calls()
-    level = "full" if files and calls and confine.is_confined(FONTS_FOLDER) else "partial"
+def _serve(pipe: Pipe, renderer: Renderer, settings: _Settings, held: Mapping[str, bool]) -> None:
+    held = {**held, "calls": confine.forbid_calls()}
+    level = "full" if all(held.values()) and confine.is_confined(FONTS_FOLDER, Path(sys.executable)) else "partial"
     identity = {**renderer.identity, "cleaner": CLEANER_VERSION, "repair": settings.repair}
-    pipe.send(b"H", json.dumps({"level": level, "identity": identity}).encode())
+    lacks = ", ".join(name for name, holds in held.items() if not holds)
+    pipe.send(b"H", json.dumps({"level": level, "lacks": lacks, "identity": identity}).encode())
     while True:
         try:
-            _, program = pipe.receive()
+            _, program = pipe.receive(PROGRAM)
         except FrameError:
             return
         pipe.send(b"S", b"")
