@@ -306,7 +306,7 @@ class Sandbox:
             self._exchange(worker, data, answers)
             return rendered(answers)
         except FrameError as error:
-            status = 0 if error.timed_out else worker.exit_status()
+            status = worker.exit_status() if error.gone else None
             how = _how_it_died(status, worker.last_words() or str(error))
             self._discard_worker()
             if self._abandoned:
