@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from svg_attack import attack, injected
 from svg_support import V1, impatient, svg
 
-from sgpbench.records import Outcome
+from sgpbench.records import Json, Outcome
 from sgpbench.svg import patience, process
 from sgpbench.svg import sandbox as sandbox_module
 from sgpbench.svg.frames import FrameError
@@ -238,11 +240,78 @@ def test_workers_retire_by_number_and_by_size(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.slow
-def test_hundreds_of_programs_with_names_of_their_own_poison_no_worker() -> None:
+def test_dozens_of_large_programs_with_names_of_their_own_poison_no_worker() -> None:
     with Sandbox(V1, "namespaces", workers=1) as sandbox:
-        for number in range(240):
+        for number in range(40):
             names = "".join(f'<g n{number}x{index}=""/>' for index in range(45_000))
             sandbox.submit(svg(names)).result(120)
-            if number % 20 == 0:
+            if number % 5 == 0:
                 assert sandbox.submit(PLAIN).result(60).outcome is Outcome.OK
         assert sandbox.submit(PLAIN).result(60).outcome is Outcome.OK
+
+
+# --- what the machine lacks ----------------------------------------------------------------------------------------------
+
+CODE = """
+import logging, resource, sys
+logging.basicConfig(format="%(message)s")
+from sgpbench.protocol import load_protocol
+from sgpbench.svg.sandbox import Sandbox
+from sgpbench.errors import RendererError
+{before}
+try:
+    with Sandbox(load_protocol("v1").scoring.renderer, "none", workers=1) as sandbox:
+        print(sandbox.level, sandbox.submit(sys.argv[1]).result(60).outcome)
+except RendererError as error:
+    print(error.message, "|", error.remedy)
+"""
+
+
+def _in_a_process(before: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", CODE.format(before=before), PLAIN]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+
+
+def test_limits_below_ours_are_kept_where_they_do_no_harm() -> None:
+    limits = "resource.setrlimit(resource.RLIMIT_NOFILE, (50, 50)); resource.setrlimit(resource.RLIMIT_CORE, (0, 0))"
+    assert _in_a_process(limits).stdout.split()[1:] == ["ok"]
+
+
+@pytest.mark.parametrize("megabytes", [300, 900])
+def test_too_little_memory_for_a_worker_is_an_error_with_what_helps(megabytes: int) -> None:
+    size = megabytes << 20
+    said = _in_a_process(f"resource.setrlimit(resource.RLIMIT_AS, ({size}, {size}))").stdout
+    assert "ulimit -v unlimited" in said
+
+
+def test_fonts_that_cannot_be_copied_are_an_error_with_what_helps() -> None:
+    said = _in_a_process(
+        "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (1, 1))"
+    )
+    assert "cannot be copied" in said.stdout
+    assert "TMPDIR" in said.stdout
+
+
+def test_a_partial_sandbox_says_so_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    honest = process.Worker.greet
+
+    def partly(self: process.Worker) -> Mapping[str, Json]:
+        return {**honest(self), "level": "partial", "lacks": "Landlock"}
+
+    monkeypatch.setattr(process.Worker, "greet", partly)
+    with Sandbox(V1, "none", workers=1) as sandbox:
+        sandbox.submit(PLAIN).result(60)
+        assert sandbox.level == "partial"
+    assert [record.getMessage() for record in caplog.records] == [
+        "Drawings are confined only in part on this machine; missing: Landlock."
+    ]
+
+
+def test_the_drawing_without_text_is_given_its_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    renewed: list[bool] = []
+    honest = Patience.renew
+    monkeypatch.setattr(Patience, "renew", lambda self: (renewed.append(True), honest(self))[1])
+    with Sandbox(V1, "none", workers=1) as sandbox:
+        renewed.clear()
+        assert sandbox.submit(svg("<text>a</text>")).result(60).png_without_text
+    assert len(renewed) == 2, "once for each drawing"

@@ -19,6 +19,7 @@ import logging
 import os
 import shutil
 import signal
+import tempfile
 import threading
 import time
 import weakref
@@ -87,7 +88,13 @@ class Sandbox:
         require_workers()
         require_version(rule.name, rule.version)
         self._rule = rule
-        root = copy_to_root(FONTS_FOLDER)
+        try:
+            root = copy_to_root(FONTS_FOLDER)
+        except OSError as error:
+            raise RendererError(
+                f"The fonts cannot be copied to {tempfile.gettempdir()} for the rendering workers: {error.strerror}.",
+                remedy="Make room there, set TMPDIR to another folder, or lift the limit of files (ulimit -f unlimited).",
+            ) from None
         self._remove_root = weakref.finalize(self, shutil.rmtree, root, ignore_errors=True)
         self._settings: Mapping[str, Json] = {
             "name": rule.name,
@@ -116,7 +123,7 @@ class Sandbox:
         self.level: Literal["full", "partial"] = "full" if hello["level"] == "full" else "partial"
         """``full``: neither network nor files nor processes are within a worker's reach. ``partial``: not all of it."""
         if self.level == "partial":
-            lacking = ", ".join(missing_confinements()) or str(hello.get("lacks") or "see sgpbench doctor")
+            lacking = ", ".join(missing_confinements()) or hello.get("lacks") or "a check of its confinement failed"
             _LOG.warning("Drawings are confined only in part on this machine; missing: %s.", lacking)
         self.identity: Mapping[str, Json] = {
             **cast("Mapping[str, Json]", hello["identity"]),

@@ -46,6 +46,15 @@ _WARM_UP = (
 )
 
 
+_WORDS = {
+    "limits": "limits of memory",
+    "root": "a root folder of its own (be root, or allow user namespaces)",
+    "files": "Landlock",
+    "privileges": "dropping capabilities",
+    "calls": "seccomp",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class _Settings:
     name: str
@@ -112,7 +121,7 @@ def _serve(pipe: Pipe, renderer: Renderer, settings: _Settings, held: Mapping[st
     held = {**held, "calls": confine.forbid_calls()}
     level = "full" if all(held.values()) and confine.is_confined(FONTS_FOLDER, Path(sys.executable)) else "partial"
     identity = {**renderer.identity, "cleaner": CLEANER_VERSION, "repair": settings.repair}
-    lacks = ", ".join(name for name, holds in held.items() if not holds)
+    lacks = ", ".join(_WORDS[name] for name, holds in held.items() if not holds)
     pipe.send(b"H", json.dumps({"level": level, "lacks": lacks, "identity": identity}).encode())
     while True:
         try:
