@@ -52,6 +52,7 @@ _SECCOMP_SET_MODE_FILTER, _SECCOMP_FILTER_FLAG_TSYNC = 1, 1
 
 _CLONE_NEWUSER = 0x10000000
 _PR_CAPBSET_DROP, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 24, 47, 4
+_CAP_SYS_CHROOT = 18
 _CAPABILITY_VERSION_3 = 0x20080522
 # Nobody's: above what systems give to people and services, one for each process number.
 _FIRST_OWN_USER = 1_700_000_000
@@ -132,12 +133,17 @@ def forbid_files(readable: Path) -> bool:
 
 
 def enter_own_user_namespace() -> None:
-    """Makes an unprivileged process the root of a user namespace, where the system allows it, so that it may change its root.
+    """Gives a process that may not change its root a user namespace in which it may, where the system allows that.
 
-    Must come before any thread is started. Root needs none.
+    Must come before any thread is started.
     """
-    if _LINUX and os.geteuid() != 0:
+    if _LINUX and not _has_capability(_CAP_SYS_CHROOT):
         _libc().unshare(_CLONE_NEWUSER)
+
+
+def _has_capability(number: int) -> bool:
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text("ascii", "replace").splitlines())
+    return bool(int(status["CapEff"], 16) >> number & 1)
 
 
 def change_root(folder: Path | str) -> bool:

@@ -30,11 +30,12 @@ _CHUNK = 1 << 20
 
 
 class FrameError(Exception):
-    """The other side is gone, speaks nonsense, or (``timed_out``) has not answered in time."""
+    """The other side is ``gone``, has not answered in time (``timed_out``), or, if neither, speaks nonsense."""
 
-    def __init__(self, message: str, *, timed_out: bool = False) -> None:
+    def __init__(self, message: str, *, timed_out: bool = False, gone: bool = False) -> None:
         super().__init__(message)
         self.timed_out = timed_out
+        self.gone = gone
 
 
 class Pipe:
@@ -86,7 +87,7 @@ class Pipe:
             except BlockingIOError:
                 continue
             except OSError as error:
-                raise FrameError(f"the other side is gone ({error.strerror})") from None
+                raise FrameError(f"the other side is gone ({error.strerror})", gone=True) from None
 
     def _read(self, length: int, waiting: Callable[[], float] | None) -> bytes:
         pieces = bytearray()
@@ -97,9 +98,9 @@ class Pipe:
             except BlockingIOError:
                 continue
             except OSError as error:
-                raise FrameError(f"the other side is gone ({error.strerror})") from None
+                raise FrameError(f"the other side is gone ({error.strerror})", gone=True) from None
             if not piece:
-                raise FrameError("the other side is gone")
+                raise FrameError("the other side is gone", gone=True)
             pieces += piece
         return bytes(pieces)
 

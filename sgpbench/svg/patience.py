@@ -57,11 +57,11 @@ class Patience:
         """
         used, now = self._process.processor_seconds(), time.monotonic()
         passed = min(now - self._looked, _LONGEST_LOOK_S)
-        if used > self._last_used:
-            self._slept = self._stood_still = 0.0
-        else:
-            self._stood_still += passed
-            self._slept += passed if self._process.is_asleep() else 0.0
+        gained = used - self._last_used
+        self._stood_still = 0.0 if gained else self._stood_still + passed
+        # One that works hardly ever sleeps when it is looked at, however little of a processor it gets.
+        if gained < passed / 2 and self._process.is_asleep():
+            self._slept += passed - gained
         self._last_used, self._looked = used, now
         left = self._limit - (used - self._begun)
         if left <= 0 or self._slept >= self._longest_sleep or self._stood_still >= _LONGEST_STANDSTILL_S:

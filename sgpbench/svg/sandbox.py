@@ -19,6 +19,7 @@ import logging
 import os
 import shutil
 import signal
+import tempfile
 import threading
 import time
 import weakref
@@ -33,7 +34,7 @@ from sgpbench.svg.answers import Rendered, failed, rendered
 from sgpbench.svg.frames import ANSWERS, LONGEST_ANSWER, FrameError
 from sgpbench.svg.patience import Patience
 from sgpbench.svg.process import Worker, copy_to_root
-from sgpbench.svg.render import FONTS_FOLDER, require_parser, require_version
+from sgpbench.svg.render import FONTS_FOLDER, require_version
 from sgpbench.svg.turns import Turns
 from sgpbench.system import available_cores, missing_confinements, require_workers
 
@@ -80,16 +81,20 @@ class Sandbox:
         workers: processes at work at once; by default, one per available core.
 
     Raises:
-        RendererError: the renderer is missing, it or the parser has another version than the protocol's, or it does not
-            work here.
+        RendererError: the renderer is missing, has another version than the protocol's, or does not work here.
     """
 
     def __init__(self, rule: RendererRule, repair: Repair, *, workers: int | None = None) -> None:
         require_workers()
         require_version(rule.name, rule.version)
-        require_parser(rule)
         self._rule = rule
-        root = copy_to_root(FONTS_FOLDER)
+        try:
+            root = copy_to_root(FONTS_FOLDER)
+        except OSError as error:
+            raise RendererError(
+                f"The fonts cannot be copied to {tempfile.gettempdir()} for the rendering workers: {error.strerror}.",
+                remedy="Make room there, set TMPDIR to another folder, or lift the limit of files (ulimit -f unlimited).",
+            ) from None
         self._remove_root = weakref.finalize(self, shutil.rmtree, root, ignore_errors=True)
         self._settings: Mapping[str, Json] = {
             "name": rule.name,
@@ -118,7 +123,7 @@ class Sandbox:
         self.level: Literal["full", "partial"] = "full" if hello["level"] == "full" else "partial"
         """``full``: neither network nor files nor processes are within a worker's reach. ``partial``: not all of it."""
         if self.level == "partial":
-            lacking = ", ".join(missing_confinements()) or str(hello.get("lacks") or "see sgpbench doctor")
+            lacking = ", ".join(missing_confinements()) or hello.get("lacks") or "a check of its confinement failed"
             _LOG.warning("Drawings are confined only in part on this machine; missing: %s.", lacking)
         self.identity: Mapping[str, Json] = {
             **cast("Mapping[str, Json]", hello["identity"]),
@@ -308,7 +313,7 @@ class Sandbox:
             self._exchange(worker, data, answers)
             return rendered(answers)
         except FrameError as error:
-            status = 0 if error.timed_out else worker.exit_status()
+            status = worker.exit_status() if error.gone else None
             how = _how_it_died(status, worker.last_words() or str(error))
             self._discard_worker()
             if self._abandoned:

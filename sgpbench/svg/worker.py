@@ -26,7 +26,7 @@ from sgpbench.records import Outcome
 from sgpbench.svg import confine
 from sgpbench.svg.clean import CLEANER_VERSION, Unreadable, clean, drawn_text, parse, serialize, without_text
 from sgpbench.svg.frames import PROGRAM, FrameError, Pipe
-from sgpbench.svg.render import FONTS_FOLDER, Fault, Renderer, Unrenderable, open_renderer, parser_versions
+from sgpbench.svg.render import FONTS_FOLDER, Fault, Renderer, Unrenderable, open_renderer
 from sgpbench.svg.structure import measure
 
 if TYPE_CHECKING:
@@ -44,6 +44,15 @@ _WARM_UP = (
     'NkYAAAAAYAAjCB0C8AAAAASUVORK5CYII="/></svg>',
     "<svg><g></svg>",
 )
+
+
+_WORDS = {
+    "limits": "limits of memory",
+    "root": "a root folder of its own (be root, or allow user namespaces)",
+    "files": "Landlock",
+    "privileges": "dropping capabilities",
+    "calls": "seccomp",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +120,8 @@ def main() -> None:
 def _serve(pipe: Pipe, renderer: Renderer, settings: _Settings, held: Mapping[str, bool]) -> None:
     held = {**held, "calls": confine.forbid_calls()}
     level = "full" if all(held.values()) and confine.is_confined(FONTS_FOLDER, Path(sys.executable)) else "partial"
-    identity = {
-        **renderer.identity,
-        "parser": dict(parser_versions()),
-        "cleaner": CLEANER_VERSION,
-        "repair": settings.repair,
-    }
-    lacks = ", ".join(name for name, holds in held.items() if not holds)
+    identity = {**renderer.identity, "cleaner": CLEANER_VERSION, "repair": settings.repair}
+    lacks = ", ".join(_WORDS[name] for name, holds in held.items() if not holds)
     pipe.send(b"H", json.dumps({"level": level, "lacks": lacks, "identity": identity}).encode())
     while True:
         try:
