@@ -278,9 +278,16 @@ def test_hps(
     model.load_state_dict(torch.load(folder / "HPS_v2.1_compressed.pt", weights_only=True)["state_dict"])
     model.eval()
     mean, std = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-    metric = open_metric("hps", context if protocol == "v1" else paper)
+    chosen = context if protocol == "v1" else paper
+    metric = open_metric("hps", chosen)
     assert metric.columns[0].invalid == ("zero" if protocol == "v1" else "omit")
-    for values, drawing in zip(scored(metric, drawings), drawings, strict=True):
+    # Under paper the drawings of one prompt are scored together.
+    each = (
+        scored(metric, drawings)
+        if protocol == "v1"
+        else [scored(open_metric("hps", chosen), [drawing])[0] for drawing in drawings]
+    )
+    for values, drawing in zip(each, drawings, strict=True):
         image = rgb(drawing)
         if protocol == "paper":
             image.save(tmp_path / "it.jpg", quality=75)
