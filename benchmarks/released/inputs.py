@@ -15,6 +15,8 @@ from .completions import drawing, replies
 __all__ = ["save_inputs"]
 
 SAMPLES = 8
+BATCH = 8
+"""Prompts that the released code scores at once, as ``run.py`` has it."""
 _OBJECTS = 12
 _SCENES = 8
 """Photographs with a single caption; beside them stand all that have three, some that have two, and the shared caption's."""
@@ -39,7 +41,7 @@ def save_inputs(folder: Path, upstream: Path) -> dict[str, list[str]]:
         json.dumps([{"description": o["caption"], "svg_content": o["svg"], "file_name": f"{o['key']}.svg"} for o in objects])
     )
     pool = replies()
-    dealt = _dealt(pool, len(objects) + len(chosen), rng)
+    dealt = _dealt(pool, len(objects), len(chosen), rng)
     scenes = [
         {"id": row["id"], "caption": row["caption"], "photograph": str(photographs / f"{row['image_id']:012d}.jpg")}
         for row in chosen
@@ -101,11 +103,14 @@ def _objects(questions: dict[str, Any], rng: random.Random) -> list[Row]:
     return rows
 
 
-def _dealt(pool: dict[str, str], prompts: int, rng: random.Random) -> list[list[str]]:
-    """Names of replies for each prompt: every reply at least once; and the cases that means are made of.
+def _dealt(pool: dict[str, str], objects: int, scenes: int, rng: random.Random) -> list[list[str]]:
+    """Names of replies for each prompt: nearly every reply at least once; and the cases that means are made of.
 
-    Equal drawings, none that is valid, one that is, and pictures that HPS cannot embed come in prompts of their own.
+    Equal drawings, none that is valid, one that is, and pictures that HPS cannot embed come in prompts of their own. Every
+    batch of the released code begins with an ordinary drawing: with one of 1 or 3 pixels' height, the transformers of its
+    pins take the rows of all pictures of the batch for colours, and the batch is lost.
     """
+    prompts = objects + scenes
     names = sorted(pool)
     rng.shuffle(names)
     deck = [*names, *rng.choices(names, k=prompts * SAMPLES)][: prompts * SAMPLES]
@@ -123,6 +128,8 @@ def _dealt(pool: dict[str, str], prompts: int, rng: random.Random) -> list[list[
         -8: [*good[11:18], "as long as an input of HPS, as asked"],
     }.items():
         dealt[place] = special
+    for first in [*range(0, objects, BATCH), *range(objects, prompts, BATCH)]:
+        dealt[first][0] = good[20]
     return dealt
 
 
