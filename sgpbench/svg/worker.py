@@ -25,7 +25,7 @@ from sgpbench.records import Outcome
 from sgpbench.svg import confine
 from sgpbench.svg.clean import CLEANER_VERSION, Unreadable, clean, drawn_text, parse, serialize, without_text
 from sgpbench.svg.frames import FrameError, Pipe
-from sgpbench.svg.render import FONTS_FOLDER, Fault, Renderer, Unrenderable, open_renderer, parser_versions
+from sgpbench.svg.render import FONTS_FOLDER, Fault, Renderer, Unrenderable, open_renderer
 from sgpbench.svg.structure import measure
 
 if TYPE_CHECKING:
@@ -99,12 +99,7 @@ def main() -> None:
 def _serve(pipe: Pipe, renderer: Renderer, settings: _Settings, files: bool) -> None:
     calls = confine.forbid_calls()
     level = "full" if files and calls and confine.is_confined(FONTS_FOLDER) else "partial"
-    identity = {
-        **renderer.identity,
-        "parser": dict(parser_versions()),
-        "cleaner": CLEANER_VERSION,
-        "repair": settings.repair,
-    }
+    identity = {**renderer.identity, "cleaner": CLEANER_VERSION, "repair": settings.repair}
     pipe.send(b"H", json.dumps({"level": level, "identity": identity}).encode())
     while True:
         try:
