@@ -196,13 +196,19 @@ def compare(inputs: Document, released: Document, runs: Mapping[str, Path], name
 def _compare_sample(report: Report, where: str, reply: str, ours: Ours, theirs: Document, drawn: Document) -> None:
     extraction = report["extraction"]
     program = ours.row["program"] or ""
-    extraction.add(where if program == drawn["program"] else f"{where}: {program!r} and {drawn['program']!r}", 1.0, float(program == drawn["program"]))
+    extraction.add(
+        where if program == drawn["program"] else f"{where}: {program!r} and {drawn['program']!r}",
+        1.0,
+        float(program == drawn["program"]),
+    )
     report["validity"].add(where, float(ours.row["outcome"] == "ok"), float(theirs["valid"]))
     excuse = difference(reply, ours, drawn)
     if ours.row["outcome"] == "ok" and theirs["valid"]:
         report["pixels"].add(where, 1.0, 0.0 if excuse else 1.0, excuse)
         for column, name in PER_SAMPLE.items():
-            report[f"{column.partition('.')[0]} of a drawing"].add(f"{where}, {name}", ours.score(column), theirs["metrics"][name], excuse)
+            report[f"{column.partition('.')[0]} of a drawing"].add(
+                f"{where}, {name}", ours.score(column), theirs["metrics"][name], excuse
+            )
 
 
 def _why(excuses: Mapping[str, set[str]], prompt: str) -> str | None:
@@ -210,12 +216,18 @@ def _why(excuses: Mapping[str, set[str]], prompt: str) -> str | None:
 
 
 def _compare_diversity(
-    report: Report, prompts: list[Document], ours: Mapping[tuple[str, int], Ours], theirs: list[Document], excuses: Mapping[str, set[str]]
+    report: Report,
+    prompts: list[Document],
+    ours: Mapping[tuple[str, int], Ours],
+    theirs: list[Document],
+    excuses: Mapping[str, set[str]],
 ) -> None:
     for prompt, found in zip(prompts, theirs, strict=True):
         # A prompt of equal drawings has no value here; there it is 0 up to the noise of its sums, and counts if above.
         counted = found["diversity"] if abs(found["diversity"]) > CLOSE else None
-        report["diversity of a prompt"].add(prompt["id"], ours[prompt["id"], 0].score("diversity"), counted, _why(excuses, prompt["id"]))
+        report["diversity of a prompt"].add(
+            prompt["id"], ours[prompt["id"], 0].score("diversity"), counted, _why(excuses, prompt["id"])
+        )
 
 
 def _standing(task: str, inputs: Document) -> dict[str, str]:
@@ -225,29 +237,42 @@ def _standing(task: str, inputs: Document) -> dict[str, str]:
 
 
 def _compare_by_image(
-    report: Report, task: str, inputs: Document, ours: Mapping[tuple[str, int], Ours], theirs: Document, excuses: Mapping[str, set[str]]
+    report: Report,
+    task: str,
+    inputs: Document,
+    ours: Mapping[tuple[str, int], Ours],
+    theirs: Document,
+    excuses: Mapping[str, set[str]],
 ) -> None:
     standing = _standing(task, inputs)
     counted = {prompt for prompt in standing.values()}
     for key, prompt in standing.items():
         sample, why = ours[prompt, 0], _why(excuses, prompt)
         report["hps of an image id"].add(f"{task} {key}", sample.score("hps"), theirs["hps"][key]["mean"], why)
-        report["vqa of an image id"].add(f"{task} {key}", _any_score(ours, prompt, "vqa[blip-large]"), theirs["vqa"].get(key), why)
+        report["vqa of an image id"].add(
+            f"{task} {key}", _any_score(ours, prompt, "vqa[blip-large]"), theirs["vqa"].get(key), why
+        )
         kept = json.loads(sample.row["evidence.hps"] or "{}").get("hps", {}).get("drawings", {})
         values = [kept[number] for number in sorted(kept, key=int)]
         for number, value in enumerate(theirs["hps"][key]["each"]):
-            report["hps of a drawing"].add(f"{task} {key}, picture {number}", values[number] if number < len(values) else None, value, why)
+            report["hps of a drawing"].add(
+                f"{task} {key}, picture {number}", values[number] if number < len(values) else None, value, why
+            )
     for prompt in inputs[task]:
         if prompt["id"] not in counted:
             for column in ("hps", "vqa[blip-large]"):
-                report["no value of its own"].add(f"{prompt['id']}, {column}", _any_score(ours, prompt["id"], column), None)
+                report["no value of its own"].add(
+                    f"{prompt['id']}, {column}", _any_score(ours, prompt["id"], column), None
+                )
 
 
 def _any_score(ours: Mapping[tuple[str, int], Ours], prompt: str, column: str) -> float | None:
     return next((found for number in range(SAMPLES) if (found := ours[prompt, number].score(column)) is not None), None)
 
 
-def _compare_means(report: Report, task: str, document: Mapping[str, Any], theirs: Document, excuses: Mapping[str, set[str]]) -> None:
+def _compare_means(
+    report: Report, task: str, document: Mapping[str, Any], theirs: Document, excuses: Mapping[str, set[str]]
+) -> None:
     means, released = document["metrics"], theirs["means"]
     why = "drawings with other pixels are in it" if excuses else None
     table = {column: released["metrics"][name] for column, name in PER_SAMPLE.items()}
@@ -287,10 +312,14 @@ def working_folder(keep: Path | None) -> Iterator[Path]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--upstream", type=Path, required=True, help=f"a checkout of Sphere-AI-Lab/SGP-RL at {COMMIT[:7]}")
+    parser.add_argument(
+        "--upstream", type=Path, required=True, help=f"a checkout of Sphere-AI-Lab/SGP-RL at {COMMIT[:7]}"
+    )
     parser.add_argument("--dinov2", type=Path, required=True, help="a checkout of facebookresearch/dinov2")
     parser.add_argument("--python", type=Path, help="interpreter of an environment with the released pins")
-    parser.add_argument("--keep", type=Path, help="a folder to work in and leave; the released numbers in it are used again")
+    parser.add_argument(
+        "--keep", type=Path, help="a folder to work in and leave; the released numbers in it are used again"
+    )
     given = parser.parse_args()
     with working_folder(given.keep) as folder:
         if not (folder / "inputs.json").is_file():

@@ -38,7 +38,9 @@ def save_inputs(folder: Path, upstream: Path) -> dict[str, list[str]]:
     objects = _objects(json.loads((published / "sgp_compbench_qa.json").read_bytes()), rng)
     (data / "sgp-object").mkdir()
     (data / "sgp-object" / "SGP-Object.json").write_text(
-        json.dumps([{"description": o["caption"], "svg_content": o["svg"], "file_name": f"{o['key']}.svg"} for o in objects])
+        json.dumps(
+            [{"description": o["caption"], "svg_content": o["svg"], "file_name": f"{o['key']}.svg"} for o in objects]
+        )
     )
     pool = replies()
     dealt = _dealt(pool, len(objects), len(chosen), rng)

@@ -299,7 +299,9 @@ def by_image(inputs: dict[str, Any], upstream: Path, folder: Path) -> dict[str, 
         hps = pickle.loads((out / "hps.pkl").read_bytes())
         vqa = tifa_score_benchmark("blip-large", str(asked), str(out / "id2img.json"), str(out))
         results[task] = {
-            "hps": {key: {"each": row["hpsv2_score"], "mean": float(row["hpsv2_score_mean"])} for key, row in hps.items()},
+            "hps": {
+                key: {"each": row["hpsv2_score"], "mean": float(row["hpsv2_score_mean"])} for key, row in hps.items()
+            },
             "vqa": {str(key): value for key, value in vqa["caption_scores"].items()},
             "vqa mean": vqa["tifa_average"],
         }
