@@ -9,13 +9,13 @@ facebookresearch/dinov2, which torch.hub loads. ``PYTHON`` is the interpreter of
     released/bin/pip install -r benchmarks/released/requirements.txt
     released/bin/pip install --no-deps --no-build-isolation openai-clip==1.0.1 hpsv2==1.2.0
 
-Without ``--python`` nothing is scored anew, and ``--keep`` must hold what an earlier run of the released code wrote.
-This project's own environment needs ``[metrics,paper]``. Nothing of the released code is part of this project: it is run where it
-lies (``benchmarks/released/run.py``, which names all that it stands in for), and only its numbers come back.
+Without ``--python`` nothing is scored anew, and ``--keep`` must hold what an earlier run of the released code wrote. This
+project's own environment needs ``[metrics,paper]``. Nothing of the released code is part of this project: it is run where
+it lies (``benchmarks/released/run.py``, which names all that it stands in for), and only its numbers come back.
 
-Captions and questions are the published ones; photographs, reference drawings and replies are made, and the encoders are tiny and
-random, the same for both. Each number must be within 1e-4 of the released one. Where the pixels of a drawing differ, its
-numbers may, and it is counted under what made them differ: another version of the rasteriser, or other fonts.
+Captions and questions are the published ones; photographs, reference drawings and replies are made, and the encoders are
+tiny and random, the same for both. Each number must be within 1e-4 of the released one. Where the pixels of a drawing
+differ, its numbers may, and it is counted under what made them differ: fonts, or another version of the rasteriser.
 """
 
 from __future__ import annotations
@@ -194,13 +194,10 @@ def compare(inputs: Document, released: Document, runs: Mapping[str, Path], name
 
 
 def _compare_sample(report: Report, where: str, reply: str, ours: Ours, theirs: Document, drawn: Document) -> None:
-    extraction = report["extraction"]
     program = ours.row["program"] or ""
-    extraction.add(
-        where if program == drawn["program"] else f"{where}: {program!r} and {drawn['program']!r}",
-        1.0,
-        float(program == drawn["program"]),
-    )
+    same = program == drawn["program"]
+    said = where if same else f"{where}: {program!r} here, {drawn['program']!r} released"
+    report["extraction"].add(said, 1.0, float(same))
     report["validity"].add(where, float(ours.row["outcome"] == "ok"), float(theirs["valid"]))
     excuse = difference(reply, ours, drawn)
     if ours.row["outcome"] == "ok" and theirs["valid"]:
@@ -245,7 +242,7 @@ def _compare_by_image(
     excuses: Mapping[str, set[str]],
 ) -> None:
     standing = _standing(task, inputs)
-    counted = {prompt for prompt in standing.values()}
+    counted = set(standing.values())
     for key, prompt in standing.items():
         sample, why = ours[prompt, 0], _why(excuses, prompt)
         report["hps of an image id"].add(f"{task} {key}", sample.score("hps"), theirs["hps"][key]["mean"], why)

@@ -1,7 +1,8 @@
 """Tiny random encoders that our code and the released code load alike: the same numbers, each in its own format.
 
-Made with the libraries of this project's environment. ``ours/`` is a folder for ``SGPBENCH_WEIGHTS_DIR``; ``theirs/`` holds what
-the released code loads: folders with the names of hub repositories, and state dicts for the models that it gets elsewhere.
+Made with the libraries of this project's environment. ``ours/`` is a folder for ``SGPBENCH_WEIGHTS_DIR``; ``theirs/``
+holds what the released code loads: folders with the names of hub repositories, and state dicts for the models that it gets
+elsewhere.
 """
 
 from __future__ import annotations
