@@ -182,8 +182,8 @@ class HpsRule(_Frozen):
     keyed_by: str | None = None
     """As in ``VqaRule``: only the last prompt of a key has a value."""
     too_narrow: Literal["one-pixel", "zero-all"] = "one-pixel"
-    """A picture whose shorter side would vanish in the input: drawn one pixel wide, or (released code) all drawings of
-    its prompt are 0."""
+    """A picture whose shorter side would vanish in the input, or that HPSv2's package fails on otherwise: fitted in all the
+    same, at least one pixel wide; or (released code) all drawings of its prompt are 0."""
 
 
 class DiversityRule(_Frozen):

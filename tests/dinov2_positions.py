@@ -38,5 +38,6 @@ def interpolated(positions: NDArray[np.float32], side: int, *, offset: float = 0
     trained = math.isqrt(positions.shape[1] - 1)
     grid = positions[0, 1:].reshape(trained, trained, -1).astype(np.float64)
     weights = _matrix(trained, side, offset)
-    moved = np.einsum("yv,xu,vud->yxd", weights, weights, grid).reshape(1, side * side, -1)
+    across = np.einsum("xu,vud->vxd", weights, grid)
+    moved = np.einsum("yv,vxd->yxd", weights, across).reshape(1, side * side, -1)
     return np.concatenate([positions[:, :1], moved.astype(np.float32)], axis=1)

@@ -22,6 +22,7 @@ from PIL import Image
 from sgpbench.metrics.embedder import acquire_embedder, release_embedder
 from sgpbench.metrics.interface import Metric, MetricContext
 from sgpbench.metrics.registry import open_metric
+from sgpbench.metrics.squash import squashed
 from sgpbench.protocol import load_protocol
 from sgpbench.records import Drawing, Outcome, Prompt, Question, Reference, Score
 
@@ -222,14 +223,6 @@ def straight_dino(weights: Path, size: str, image: Image.Image) -> torch.Tensor:
         return unit(model(pixel_values=prepare(image)[None]).last_hidden_state[0, 0])
 
 
-def released_reference(image: Image.Image) -> Image.Image:
-    """As the released code prepares references: numbers of 0 to 1, resized, and back to a picture."""
-    from torchvision import transforms
-
-    square = transforms.Compose([transforms.ToTensor(), transforms.Resize((224, 224))])
-    return transforms.ToPILImage()(square(image))
-
-
 @pytest.mark.parametrize("protocol", ["v1", "paper"])
 def test_dino(
     protocol: str, context: MetricContext, paper: MetricContext, weights: Path, drawings: list[Drawing]
@@ -241,7 +234,7 @@ def test_dino(
         assert drawing.prompt.reference.image is not None
         reference = Image.open(drawing.prompt.reference.image)
         if protocol == "paper":
-            reference = released_reference(reference)
+            reference = Image.fromarray(squashed(np.asarray(reference.convert("RGB")), 224))
         near = [
             float(straight_dino(weights, size, rgb(drawing)) @ straight_dino(weights, size, reference))
             for size in ("small", "base", "large", "giant")
@@ -278,9 +271,16 @@ def test_hps(
     model.load_state_dict(torch.load(folder / "HPS_v2.1_compressed.pt", weights_only=True)["state_dict"])
     model.eval()
     mean, std = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-    metric = open_metric("hps", context if protocol == "v1" else paper)
+    chosen = context if protocol == "v1" else paper
+    metric = open_metric("hps", chosen)
     assert metric.columns[0].invalid == ("zero" if protocol == "v1" else "omit")
-    for values, drawing in zip(scored(metric, drawings), drawings, strict=True):
+    # Under paper the drawings of one prompt are scored together.
+    each = (
+        scored(metric, drawings)
+        if protocol == "v1"
+        else [scored(open_metric("hps", chosen), [drawing])[0] for drawing in drawings]
+    )
+    for values, drawing in zip(each, drawings, strict=True):
         image = rgb(drawing)
         if protocol == "paper":
             image.save(tmp_path / "it.jpg", quality=75)

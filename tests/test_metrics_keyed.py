@@ -113,15 +113,15 @@ RELEASED = HpsRule(keyed_by="image_id", too_narrow="zero-all")
 
 
 def test_hps_of_a_photograph_is_the_mean_of_its_last_captions_drawings(tmp_path: Path) -> None:
-    score = gathered(tmp_path, [(90, 90), (300, 20), (447, 1)], RELEASED)
+    score = gathered(tmp_path, [(224, 224), (300, 20), (447, 1)], RELEASED)
     assert score.values["hps"] == pytest.approx(0.2)
     evidence: Json = score.evidence["hps"]
     assert evidence == {"drawings": {"0": 0.1, "1": 0.2, "2": 0.3}}
     assert gathered(tmp_path, [(90, 90)], RELEASED, PROMPTS[1]) == Score({})
 
 
-@pytest.mark.parametrize("narrow", [(448, 1), (1, 2000), (5, 3000)])
-def test_one_picture_that_vanishes_makes_all_hps_of_its_prompt_0(tmp_path: Path, narrow: tuple[int, int]) -> None:
+@pytest.mark.parametrize("narrow", [(448, 1), (1, 2000), (5, 3000), (224, 100), (223, 224)])
+def test_one_picture_that_hpsv2_fails_on_makes_all_hps_of_its_prompt_0(tmp_path: Path, narrow: tuple[int, int]) -> None:
     assert gathered(tmp_path, [(90, 90), narrow], RELEASED).values["hps"] == 0
     kept = gathered(tmp_path, [(90, 90), narrow], RELEASED.model_copy(update={"too_narrow": "one-pixel"}))
     assert kept.values["hps"] == pytest.approx(0.15)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sgpbench.data.manifest import Manifest
     from sgpbench.data.store import DataStore, FileState
     from sgpbench.records import Json
+    from sgpbench.results.drift import Drift
 
 __all__ = ["app"]
 
@@ -136,6 +137,71 @@ def verify_data(
         say_json({"datasets": documents}, indent=1)
     if bad:
         raise typer.Exit(1)
+
+
+@app.command("drift")
+def drift_data(
+    results: Annotated[
+        list[Path], typer.Argument(metavar="RESULT…", help="Result files; their evidence lies beside them.")
+    ],
+    data_dir: DataDir = None,
+    keep: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Keep what is drawn here, to compare with it later.")
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="What an earlier --keep kept: compare pixels with it.")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Draw the stored programs of results again, and say what moves under the versions installed now.
+
+    No model is asked. Compared are programs, outcomes and the scores that need no weights; pixels are not published, so
+    compare them with --keep in one environment and --against in the other. Leaves with 1 if anything moved.
+    """
+    import tempfile
+    from dataclasses import asdict
+
+    from sgpbench.results.drift import drift
+    from sgpbench.results.validate import result_files
+    from sgpbench.run.options import RunOptions
+
+    moved = False
+    documents: list[Json] = []
+    with tempfile.TemporaryDirectory(prefix="sgpbench-drift-") as scratch:
+        options = RunOptions(runs_dir=keep or Path(scratch), data_dir=data_dir, command="sgpbench data drift")
+        for path in result_files(results):
+            found = drift(path, options, against=against)
+            moved |= found.moved
+            if json:
+                documents.append({**asdict(found), "path": str(path), "moved": found.moved})
+            else:
+                _print_drift(found)
+    if json:
+        say_json({"results": documents}, indent=1)
+    if moved:
+        raise typer.Exit(1)
+
+
+def _print_drift(found: Drift) -> None:
+    parser = found.renderer.get("parser")
+    versions = {"renderer": found.renderer.get("engine"), **(parser if isinstance(parser, dict) else {})}
+    say(f"{found.path}: {found.samples} samples drawn again ({', '.join(f'{k} {v}' for k, v in versions.items())})")
+    say(f"  programs extracted differently   {found.programs}")
+    say(f"  other outcomes                   {sum(found.outcomes.values())}")
+    for words, number in found.outcomes.items():
+        say(f"    {words:<31}{number}")
+    if found.pixels is not None:
+        pixels = found.pixels
+        say(f"  drawings with other pixels       {pixels.moved} of {pixels.of}")
+        if pixels.moved:
+            say(f"    {pixels.share:.2%} of their pixels, by up to {pixels.largest} of 255")
+    still = [name for name, column in found.columns.items() if not column.moved]
+    for name, column in found.columns.items():
+        if column.moved:
+            say(
+                f"  {name}: {column.moved} of {column.of} scores, by up to {column.largest:g}; mean {column.mean_by:+.6g}"
+            )
+    say(f"  columns that did not move        {len(still)} of {len(found.columns)}")
 
 
 def _store(data_dir: Path | None) -> DataStore:

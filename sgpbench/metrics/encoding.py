@@ -33,7 +33,7 @@ __all__ = [
 Vector: TypeAlias = NDArray[np.float32]
 Precision: TypeAlias = Literal["fp32", "bf16"]
 
-_REVISION: dict[str, str] = {"dinov2": ":2"}
+_REVISION: dict[str, str] = {"dinov2": ":2", "open_clip": ":2", "siglip": ":2"}
 """Of families whose arithmetic has changed, so that vectors kept from before are not used."""
 
 
@@ -74,7 +74,7 @@ class ImageItem:
     jpeg: int | None = None
     """Sent through JPEG of this quality first."""
     squash: int | None = None
-    """Resized to a square of this side first, whatever its aspect (``preprocess.squashed``)."""
+    """Resized to a square of this side first, whatever its aspect (``squash.squashed``)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ As in its own package a picture is fitted whole into the input, black around it,
 narrow that its shorter side would vanish is drawn one pixel wide.
 
 The released code scores the drawings of one key (of a photograph: of its last caption) together: its number is their mean,
-and 0 where only one of them is too narrow to be embedded. So does ``ReleasedHps``; what each drawing was given stands
-in its evidence, under the metric's name: ``{"drawings": {sample: cosine}}``.
+and 0 where a single one of them cannot be embedded by HPSv2's own package. So does ``ReleasedHps``; what each drawing was
+given stands in its evidence, under the metric's name: ``{"drawings": {sample: cosine}}``.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class ReleasedHps:
         ordered = sorted(batch, key=lambda drawing: drawing.sample)
         if not self._keyed.counts(ordered[0].prompt):
             return [Score({})]
-        if self._zero_all and any(_vanishes(drawing.rendering) for drawing in ordered if drawing.rendering):
+        if self._zero_all and any(_cannot_be_embedded(drawing.rendering) for drawing in ordered if drawing.rendering):
             return [self._together(ordered, [0.0] * len(ordered))]
         near = []
         for answer in await self._each.score(ordered):
@@ -67,12 +67,17 @@ class ReleasedHps:
         return Score(rounded({self.name: mean(near)}), {self.name: {"drawings": each}})
 
 
-def _vanishes(picture: Path) -> bool:
-    """Whether the shorter side of a picture has no pixel left where the longer one fills the input."""
+def _cannot_be_embedded(picture: Path) -> bool:
+    """Whether HPSv2's own package fails on a picture.
+
+    It does where the shorter side has no pixel left once the longer one fills the input; and where the longer side is as
+    long as the input already, since then nothing is put around the picture.
+    """
     from PIL import Image
 
     with Image.open(picture) as image:
-        return round(min(image.size) * (_INPUT / max(image.size))) == 0
+        short, long = min(image.size), max(image.size)
+    return short < long == _INPUT or round(short * (_INPUT / long)) == 0
 
 
 def open_hps(context: MetricContext) -> Metric:

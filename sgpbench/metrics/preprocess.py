@@ -1,8 +1,9 @@
 """From a picture file to the pixels an encoder sees, equal to what Pillow gives, one by one or in batches on a device.
 
-Pillow resizes 8-bit pictures in two passes with integer weights and rounds to 8 bits after each. ``resize`` does the same
-sums for a whole batch of equal size as two matrix products in float64, in which those integers are exact: the result
-equals Pillow's to the last bit, on any device. On a CPU Pillow itself is faster and is used (``prepared``).
+Pillow resizes 8-bit pictures in two passes with integer weights and rounds to 8 bits after each, columns before rows (which
+is asked for in two steps, since later versions choose). ``resize`` does the same sums for a whole batch of equal size as
+two matrix products in float64, in which those integers are exact: the result equals Pillow's to the last bit, on any
+device. On a CPU Pillow itself is faster and is used (``prepared``).
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from sgpbench.metrics.squash import squashed
 
 if TYPE_CHECKING:
     import torch
@@ -98,22 +101,6 @@ def decoded(path: Path, *, jpeg: int | None = None, squash: int | None = None) -
     return pixels if squash is None else squashed(pixels, squash)
 
 
-def squashed(pixels: Pixels, side: int) -> Pixels:
-    """A picture as a square of ``side`` pixels, ``(side, side, 3) uint8``, as the released code makes one of references.
-
-    It turns the picture into numbers of 0 to 1, resizes these (bilinear, with antialiasing), and cuts them back to whole
-    bytes, so that most come out lower by a fraction than rounding would have them.
-    """
-    import torch
-    from torch.nn import functional
-
-    values = torch.from_numpy(pixels.copy()).permute(2, 0, 1).contiguous().to(torch.float32).div(255)[None]
-    if pixels.shape[:2] != (side, side):
-        values = functional.interpolate(values, size=(side, side), mode="bilinear", align_corners=False, antialias=True)
-    cut: Pixels = values[0].mul(255).to(torch.uint8).permute(1, 2, 0).numpy()
-    return cut
-
-
 def _on_white(image: Image.Image) -> Image.Image:
     if not image.has_transparency_data:
         return image.convert("RGB")
@@ -125,7 +112,9 @@ def prepared(pixels: Pixels, rule: Preprocessing) -> Pixels:
     """The resized and cut picture, by Pillow: ``(size, size, 3) uint8``. Not for ``fit``, which leaves 8 bits."""
     height, width = rule.target(*pixels.shape[:2])
     if (height, width) != pixels.shape[:2]:
-        pixels = np.asarray(Image.fromarray(pixels).resize((width, height), _FILTERS[rule.filter]))
+        # One side after the other: Pillow does the same up to version 12, but 13 begins with the rows of some pictures.
+        wide = Image.fromarray(pixels).resize((width, pixels.shape[0]), _FILTERS[rule.filter])
+        pixels = np.asarray(wide.resize((width, height), _FILTERS[rule.filter]))
     top, left = _centre(height, rule.size), _centre(width, rule.size)
     return pixels[top : top + rule.size, left : left + rule.size]
 
@@ -166,10 +155,7 @@ def _fitted(batch: torch.Tensor, rule: Preprocessing) -> torch.Tensor:
 
 
 def resize(batch: torch.Tensor, size: tuple[int, int], filter_name: FilterName) -> torch.Tensor:
-    """Pictures ``(n, 3, h, w) uint8`` resized to ``size`` (height, width), each equal to Pillow's result bit by bit."""
-    height, width = int(batch.shape[2]), int(batch.shape[3])
-    if height != size[0] and width != size[1] and _rows_first(height, width, *size, filter_name):
-        return _across(_down(batch, size[0], filter_name), size[1], filter_name)
+    """Pictures ``(n, 3, h, w) uint8`` resized to ``size`` (height, width), each as ``prepared`` does it, bit by bit."""
     return _down(_across(batch, size[1], filter_name), size[0], filter_name)
 
 
@@ -189,21 +175,6 @@ def _down(batch: torch.Tensor, height: int, filter_name: FilterName) -> torch.Te
         return batch
     weights = torch.from_numpy(pillow_weights(int(batch.shape[2]), height, filter_name)).to(batch.device)
     return _rounded(weights @ batch.to(torch.float64))
-
-
-@lru_cache(maxsize=4096)
-def _rows_first(height: int, width: int, new_height: int, new_width: int, filter_name: FilterName) -> bool:
-    """Whether the installed Pillow shrinks the height before the width. Older ones never do; 13 does for tall pictures.
-
-    It is found out by resizing a picture of noise, since the rule is Pillow's own affair.
-    """
-    import torch
-
-    noise = np.random.default_rng(0).integers(0, 256, (height, width), dtype=np.uint8)
-    resized = np.asarray(Image.fromarray(noise).resize((new_width, new_height), _FILTERS[filter_name]))
-    batch = torch.from_numpy(noise)[None, None]
-    across_first = _down(_across(batch, new_width, filter_name), new_height, filter_name)
-    return not np.array_equal(across_first[0, 0].numpy(), resized)
 
 
 def _rounded(sums: torch.Tensor) -> torch.Tensor:

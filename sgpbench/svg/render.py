@@ -159,6 +159,7 @@ class _Resvg:
             "engine": f"resvg {resvg_py.__resvg_version__}",
             "longer_side": longer_side,
             "background": background,
+            "parser": dict(parser_versions()),
             "dpi": 96,
             "default_family": "Liberation Serif",
             "families": FAMILIES_VERSION,
@@ -214,6 +215,7 @@ class _CairoSvg:
             "engine": f"cairo {cairocffi.cairo_version_string()}",
             "longer_side": None,
             "background": background,
+            "parser": dict(parser_versions()),
             "fonts": fonts_hash(),
         }
 

@@ -34,7 +34,7 @@ from sgpbench.svg.answers import Rendered, failed, rendered
 from sgpbench.svg.frames import ANSWERS, LONGEST_ANSWER, FrameError
 from sgpbench.svg.patience import Patience
 from sgpbench.svg.process import Worker, copy_to_root
-from sgpbench.svg.render import FONTS_FOLDER, require_version
+from sgpbench.svg.render import FONTS_FOLDER, require_parser, require_version
 from sgpbench.svg.turns import Turns
 from sgpbench.system import available_cores, missing_confinements, require_workers
 
@@ -87,6 +87,7 @@ class Sandbox:
     def __init__(self, rule: RendererRule, repair: Repair, *, workers: int | None = None) -> None:
         require_workers()
         require_version(rule.name, rule.version)
+        require_parser(rule)
         self._rule = rule
         try:
             root = copy_to_root(FONTS_FOLDER)
