@@ -20,6 +20,9 @@ from sgpbench.svg.sandbox import Sandbox
 MISSING = """
 import sys
 
+# Its build for Linux needs `resource`; those for other systems do not.
+import psutil
+
 class Refuse:
     def find_spec(self, name, path=None, target=None):
         if name in {names!r}:
