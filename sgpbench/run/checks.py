@@ -20,7 +20,6 @@ from sgpbench.paths import cache_dir, data_dirs
 from sgpbench.protocol import load_protocol
 from sgpbench.records import Outcome
 from sgpbench.svg.sandbox import Sandbox
-from sgpbench.system import missing_confinements
 
 __all__ = ["Check", "check_machine"]
 
@@ -59,12 +58,12 @@ def _rendering() -> list[Check]:
         try:
             with Sandbox(protocol.scoring.renderer, protocol.generation.default.repair, workers=1) as sandbox:
                 rendered = sandbox.submit(_SQUARE).result()
-                level = sandbox.level
+                level, lacking = sandbox.level, sandbox.lacking
         except SgpbenchError as error:
             checks.append(Check("Rendering", title, False, error.message, error.remedy or remedy))
             continue
         works = rendered.outcome is Outcome.OK
-        missing = f" (not here: {', '.join(missing_confinements())})" if level == "partial" else ""
+        missing = f" (not here: {lacking})" if lacking else ""
         detail = f"draws, with text; sandbox {level}{missing}" if works else f"fails: {rendered.message}"
         checks.append(Check("Rendering", title, works, detail, None if works else remedy))
     return checks

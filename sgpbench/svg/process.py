@@ -8,16 +8,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
-import psutil
-
 from sgpbench.errors import RendererError
 from sgpbench.svg.frames import GREETINGS, FrameError, Pipe
 from sgpbench.svg.patience import Patience
+from sgpbench.svg.process_view import ProcessView, low_limits, open_view
 from sgpbench.svg.render import FONTS_FOLDER
 
 if TYPE_CHECKING:
@@ -69,7 +67,7 @@ class Worker:
         """How many it was given."""
         self.program_bytes = 0
         """How many bytes those had."""
-        self._view = psutil.Process(self._process.pid)
+        self._look: ProcessView = open_view(self._process.pid)
         self._used = 0.0
 
     @property
@@ -88,7 +86,7 @@ class Worker:
         except FrameError:
             words = self.last_words() or "it said nothing"
             self.end()
-            raise RendererError(f"The rendering worker does not start: {words}.", remedy=_low_limits()) from None
+            raise RendererError(f"The rendering worker does not start: {words}.", remedy=low_limits()) from None
         if kind != b"H":
             self.end()
             refusal = cast("dict[str, str | None]", json.loads(payload))
@@ -97,34 +95,16 @@ class Worker:
 
     def processor_seconds(self) -> float:
         """Seconds of processor time that the process has used, its threads together; the last that was seen once it ends."""
-        try:
-            if sys.platform == "linux":
-                # The clock of another process (CPUCLOCK_SCHED, see clock_getcpuclockid), in nanoseconds.
-                self._used = time.clock_gettime((~self.pid << 3) | 2)
-            else:
-                times = self._view.cpu_times()
-                self._used = times.user + times.system
-        except (OSError, psutil.Error):
-            return self._used
+        self._used = max(self._used, self._look.processor_seconds())
         return self._used
 
     def is_asleep(self) -> bool:
         """Whether all its threads wait for something that is neither a processor, nor a disk, nor being continued."""
-        try:
-            if sys.platform != "linux":
-                return self._view.status() == psutil.STATUS_SLEEPING
-            tasks = list(Path(f"/proc/{self.pid}/task").iterdir())
-            return all((task / "stat").read_bytes().rpartition(b") ")[2][:1] == b"S" for task in tasks)
-        except (OSError, psutil.Error):
-            # It, or one of its threads, is ending just now; the pipe will tell.
-            return False
+        return self._look.is_asleep()
 
     def mapped_bytes(self) -> int:
         """The address space that the process has mapped; 0 once it has ended."""
-        try:
-            return int(self._view.memory_info().vms)
-        except psutil.Error:
-            return 0
+        return self._look.mapped_bytes()
 
     def kill(self) -> None:
         """Kills the process, from any thread; the thread that uses it notices."""
@@ -169,14 +149,3 @@ def copy_to_root(folder: Path) -> Path:
         made.chmod(0o755)  # workers may be another user
     shutil.copystat(folder, inside)
     return root
-
-
-def _low_limits() -> str | None:
-    """What helps where a limit of the user's leaves too little for a worker."""
-    if not hasattr(psutil, "RLIMIT_AS"):
-        return None
-    soft, hard = psutil.Process().rlimit(psutil.RLIMIT_AS)
-    if soft == psutil.RLIM_INFINITY:
-        return None
-    where = "" if hard == psutil.RLIM_INFINITY else " by whoever set it (it is a hard limit)"
-    return f"The address space is limited to {soft // 2**20:,} MB here. Lift that{where}: ulimit -v unlimited"

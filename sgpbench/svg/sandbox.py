@@ -123,9 +123,12 @@ class Sandbox:
             raise
         self.level: Literal["full", "partial"] = "full" if hello["level"] == "full" else "partial"
         """``full``: neither network nor files nor processes are within a worker's reach. ``partial``: not all of it."""
+        self.lacking = ""
+        """What ``full`` would need besides, in words; empty at ``full``."""
         if self.level == "partial":
-            lacking = ", ".join(missing_confinements()) or hello.get("lacks") or "a check of its confinement failed"
-            _LOG.warning("Drawings are confined only in part on this machine; missing: %s.", lacking)
+            lacks = hello.get("lacks") or "what a check of its confinement needs"
+            self.lacking = ", ".join(missing_confinements()) or str(lacks)
+            _LOG.warning("Drawings are confined only in part on this machine; missing: %s.", self.lacking)
         self.identity: Mapping[str, Json] = {
             **cast("Mapping[str, Json]", hello["identity"]),
             "timeout_s": rule.timeout_s,
