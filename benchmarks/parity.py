@@ -40,6 +40,7 @@ from released.inputs import SAMPLES, save_inputs
 
 from sgpbench.results.from_run import run_document, run_evidence
 
+ROOT = Path(__file__).resolve().parents[1]
 CLOSE = 1e-4
 COMMIT = "533171a89db357c1195a3c3ab106723c90994dcb"
 METRICS = "validity,clip,siglip,dino,diversity,hps,vqa"
@@ -120,7 +121,7 @@ def score_here(folder: Path) -> dict[str, Path]:
         command += ["--model", f"replay/{folder / 'replies.jsonl'}", "--model-arg", "name=parity"]
         command += ["--prompt-ids", str(ids), "--samples", str(SAMPLES), "--metrics", METRICS, "--device", "cpu"]
         command += ["--data-dir", str(folder / "data"), "--runs-dir", str(folder / "runs"), "--json"]
-        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+        done = subprocess.run(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
         (run,) = json.loads(done.stdout)["runs"]
         runs[task] = Path(run["path"])
     return runs
