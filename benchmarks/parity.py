@@ -114,7 +114,9 @@ def score_here(folder: Path) -> dict[str, Path]:
     ids = folder / "ids.txt"
     inputs = json.loads((folder / "inputs.json").read_text("utf-8"))
     runs: dict[str, Path] = {}
-    environment = os.environ | {"SGPBENCH_WEIGHTS_DIR": str(folder / "ours")}
+    own = {"SGPBENCH_WEIGHTS_DIR": str(folder / "ours"), "SGPBENCH_CACHE_DIR": str(folder / "cache")}
+    # Tiny models only lose time to each other's threads.
+    environment = os.environ | own | {"OMP_NUM_THREADS": "1"}
     for task in ("object", "scene"):
         ids.write_text("\n".join(prompt["id"] for prompt in inputs[task]))
         command = [sys.executable, "-m", "sgpbench", "run", "--protocol", "paper", "--task", task]

@@ -47,10 +47,19 @@ def save_weights(folder: Path) -> None:
     encoder_weights.save_blip(ours / "blip-large", seed=30)
     _make_short_spoken(ours / "blip-large")
     encoder_weights.save_sentences(ours / "all-mpnet-base-v2", seed=40)
+    for size in ("base", "large"):
+        _name_inputs(ours / f"siglip-{size}-patch16-384")
     for name, hub in _HUB.items():
         shutil.copytree(ours / name, theirs / hub)
         _for_older_transformers(theirs / hub)
     _spell_out_tied_weights(theirs / _HUB["blip-large"])
+
+
+def _name_inputs(folder: Path) -> None:
+    """Says of a SigLIP's tokenizer, as the published ones do, that the model takes no attention mask."""
+    file = folder / "tokenizer_config.json"
+    settings: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    file.write_text(json.dumps(settings | {"model_input_names": ["input_ids"]}), "utf-8")
 
 
 def _for_older_transformers(folder: Path) -> None:
