@@ -1,12 +1,13 @@
 """Do 95 % intervals cover, and does the paired test keep its level? Simulated over kinds of tasks and scores.
 
-    python benchmarks/coverage.py [--simulations 1000] [--markdown]
+    python benchmarks/coverage.py [--simulations 1000] [--markdown] [--seed 1] [--held-out] [--scores "A 3, B 100"]
 
 A scenario is a layout (how many prompts in which categories and clusters), a kind of score, and ``share``: how alike the
 values within a cluster are, 0 to 1. *width* is the mean width over the one that would just cover were the error known.
 *level*: how often the paired test rejects at 5 % that two models have equal means, where one of them always has the mean
 and the other scores like the scenario; *power*: how often, where they differ by 2.8 true standard errors (80 % is what
 a test that knew the error would have). *sign flips*: the level of the test that assumes symmetric differences.
+``--held-out`` takes layouts and scores that nothing in the method was chosen by.
 """
 
 from __future__ import annotations
@@ -48,6 +49,14 @@ LAYOUTS: dict[str, list[list[int]]] = {
     "500, clusters": [[1] * 60 + [2] * 5 + [30]] * 5,
     "500, uneven": [[1] * 400, [1] * 60, [1] * 10 + [10] * 3],
 }
+HELD_OUT: dict[str, list[list[int]]] = {
+    "200 in 1": [[1] * 200],
+    "90, uneven": [[1] * 60, [1] * 20, [1] * 10],
+    "300, pairs": [[2] * 50] * 3,
+    "400, fives": [[5] * 20] * 4,
+    "240, tails": [[1] * 40 + [2] * 8 + [4] * 3 + [12]] * 3,
+    "1000, one of 60": [[1] * 140 + [60]] * 5,
+}
 
 
 @dataclass(frozen=True)
@@ -66,7 +75,15 @@ SCORES = {
     "half right": Score((0, 1), (0.5, 0.5), (0, 1)),
     "5 % right": Score((0, 1), (0.95, 0.05), (0, 1)),
     "rare 100": Score((0, 3, 5, 100), (0.3, 0.35, 0.3, 0.05), (0, 100)),
+    "A 3, B 100": Score((0, 100), (0.97, 0.03), (0, 100)),
     "extremes in one": Score((0, 30, 50, 100), (0.25, 0.35, 0.15, 0.25), (0, 100), shrinking=True),
+}
+"""``A 3, B 100``: one model always has 3, the other 100 for three prompts in a hundred."""
+HELD_OUT_SCORES = {
+    "mostly bad": Score((0, 10, 60, 100), (0.6, 0.25, 0.1, 0.05), (0, 100)),
+    "mostly good": Score((0, 85, 95, 100), (0.05, 0.3, 0.4, 0.25), (0, 100)),
+    "15 % right": Score((0, 1), (0.85, 0.15), (0, 1)),
+    "A 3, B 100": SCORES["A 3, B 100"],
 }
 
 
@@ -100,21 +117,24 @@ def sign_flip_level(gaps: Floats, clusters: Ints, rng: np.random.Generator) -> f
     return float(np.mean((1 + beyond) / 501 < 0.05))
 
 
-def scenarios() -> Iterator[tuple[str, str, float]]:
-    for layout, categories in LAYOUTS.items():
+def scenarios(
+    layouts: dict[str, list[list[int]]], scores: dict[str, Score], only: str | None = None
+) -> Iterator[tuple[str, str, float]]:
+    for layout, categories in layouts.items():
         repeats = any(size > 1 for category in categories for size in category)
-        for name, score in SCORES.items():
-            if score.shrinking and len(categories) == 1:
+        for name, score in scores.items():
+            if (score.shrinking and len(categories) == 1) or only not in {None, name}:
                 continue
             for share in (0.0, 0.3, 0.6, 1.0) if repeats else (0.0,):
                 yield layout, name, share
 
 
-def measured(layout: str, name: str, share: float, simulations: int) -> tuple[float, float, float, float, float]:
+def measured(
+    layout: list[list[int]], score: Score, share: float, simulations: int, seed: int
+) -> tuple[float, float, float, float, float]:
     """Coverage, relative width, level, level of sign flips, power of one scenario."""
-    rng = np.random.default_rng(1)
-    clusters, strata = laid_out(LAYOUTS[layout])
-    score = SCORES[name]
+    rng = np.random.default_rng(seed)
+    clusters, strata = laid_out(layout)
     weights = np.ones(clusters.size)
     values, truth = drawn(score, rng, simulations, clusters, strata, share)
     found = weighted_mean_intervals(values, weights, clusters, strata=strata, bounds=[score.bounds] * simulations)
@@ -146,15 +166,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--simulations", type=int, default=1000)
     parser.add_argument("--markdown", action="store_true", help="print a table for docs/statistics.md, without speed")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--held-out", action="store_true", help="layouts and scores that nothing was chosen by")
+    parser.add_argument("--scores", help="only this kind of score")
     options = parser.parse_args()
+    layouts, scores = (HELD_OUT, HELD_OUT_SCORES) if options.held_out else (LAYOUTS, SCORES)
     heads = ("layout", "scores", "share", "covered", "width", "level", "sign flips", "power")
     if options.markdown:
         print("| " + " | ".join(heads) + " |\n|---|---|--:|--:|--:|--:|--:|--:|")
     else:
         speed()
         print("".join(f"{head:>16}" for head in heads))
-    for layout, name, share in scenarios():
-        covered, width, level, flips, power = measured(layout, name, share, options.simulations)
+    for layout, name, share in scenarios(layouts, scores, options.scores):
+        covered, width, level, flips, power = measured(
+            layouts[layout], scores[name], share, options.simulations, options.seed
+        )
         shares = [f"{100 * covered:.1f}", f"{width:.2f}", *(f"{100 * part:.1f}" for part in (level, flips, power))]
         cells = (layout, name, f"{share:.1f}", *shares)
         print(
