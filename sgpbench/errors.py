@@ -7,19 +7,24 @@
     ├── ProtocolError            a protocol file is broken, unknown, or not the one a run was made with
     ├── PluginError              a task, model or metric plugin cannot be loaded
     ├── DataError                a data set is missing, damaged or has another hash
+    │   ├── Gone                 an address does not serve the file; another one may
+    │   └── Unreachable          a host cannot be connected to from here
     ├── StoreError               a run directory cannot be opened, is foreign, or is in use
     ├── ResultError              a published result or its evidence breaks the schema
     ├── MetricUnavailable        a metric lacks weights, a package or a judge on this machine
     ├── BudgetError              a budget is given for a model whose price is not known
     ├── BudgetReached            the next call might cross the budget (exit code 3: the run is incomplete)
     ├── RendererError            the rendering sandbox itself does not work here
+    ├── TooLarge                 a site would be larger than a static host takes
     └── ModelError               a model cannot answer
         ├── ModelUnavailable     it cannot be used at all: no key, no weights, no server, not permitted
         ├── Stopped              the user stopped the run before it was asked
-        ├── UnsupportedParameter the user set a parameter that the model refuses
-        ├── TransientError       worth asking again: 5xx, time-outs, resets, unreadable bodies
-        └── RateLimited          the provider asks us to slow down; may carry a waiting time
+        ├── UnsupportedParameter the user set a parameter that the model refuses (exit code 2)
+        └── TransientError       worth asking again: 5xx, time-outs, resets, unreadable bodies
+            ├── RateLimited      the provider asks us to slow down; may carry a waiting time
+            └── EndpointDown     nothing has come from the endpoint for too long, so the request was not sent
 
+Those that one module alone raises and catches are defined there; a test holds this tree to all of them.
 The command line prints the message in one line and leaves with ``exit_code``; it never shows a traceback for these.
 """
 

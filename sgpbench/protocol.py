@@ -27,6 +27,7 @@ __all__ = [
     "Generation",
     "GenerationRule",
     "HpsRule",
+    "InvalidRule",
     "JudgeRule",
     "Protocol",
     "RendererRule",

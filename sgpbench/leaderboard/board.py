@@ -21,7 +21,15 @@ from sgpbench.results.ranking import Rank
 from sgpbench.results.schema import Metric, ScoringColumn, column_key, rankable
 from sgpbench.results.unfinished import in_words
 
-__all__ = ["Board", "BoardColumn", "Cell", "Row", "make_boards", "rankable_entries"]
+__all__ = [
+    "TASK_ORDER",
+    "Board",
+    "BoardColumn",
+    "Cell",
+    "Row",
+    "make_boards",
+    "rankable_entries",
+]
 
 Missing = Literal["not-run", "not-scored", "other-scorer", "unfinished"]
 TASK_ORDER = ("comp", "scene", "object", "shapes")

@@ -15,7 +15,7 @@ from sgpbench.records import Outcome
 from sgpbench.results.schema import Metric, Result, read_result, unrankable_reasons
 from sgpbench.results.validate import result_files
 
-__all__ = ["Entry", "read_entries"]
+__all__ = ["Entry", "preferred", "read_entries"]
 
 BASELINE = "baseline"
 

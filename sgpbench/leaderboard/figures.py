@@ -10,7 +10,18 @@ from markupsafe import Markup
 from sgpbench.results.ranking import Rank
 from sgpbench.results.schema import Number
 
-__all__ = ["dollars", "interval", "outcome_bar", "percent", "ranked", "score", "size", "tokens", "whisker"]
+__all__ = [
+    "OUTCOME_WORDS",
+    "dollars",
+    "interval",
+    "outcome_bar",
+    "percent",
+    "ranked",
+    "score",
+    "size",
+    "tokens",
+    "whisker",
+]
 
 OUTCOME_WORDS = {
     "ok": "drawn",

@@ -18,7 +18,15 @@ from sgpbench.leaderboard.naming import plain, safe_link, shortened
 from sgpbench.paths import root_folder
 from sgpbench.results.unfinished import in_words
 
-__all__ = ["POLICY", "PROMPTS_A_PAGE", "Site", "environment"]
+__all__ = [
+    "POLICY",
+    "PROMPTS_A_PAGE",
+    "Site",
+    "column_domain",
+    "counts",
+    "environment",
+    "thumb",
+]
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "

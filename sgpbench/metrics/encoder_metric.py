@@ -16,7 +16,20 @@ from sgpbench.metrics.interface import MetricContext
 from sgpbench.metrics.weights import Weights, require
 from sgpbench.records import Drawing, Failure, Json, Outcome, Score
 
-__all__ = ["Part", "Profile", "Scorer", "cosine", "failure", "image_item", "mean", "open_scorer", "profile", "rounded"]
+__all__ = [
+    "Part",
+    "Profile",
+    "Scorer",
+    "cosine",
+    "encoder_spec",
+    "failure",
+    "image_item",
+    "mean",
+    "open_scorer",
+    "profile",
+    "rounded",
+    "unreadable",
+]
 
 _LOG = logging.getLogger(__name__)
 _DIGITS = 6

@@ -20,7 +20,16 @@ from torch.nn import functional
 from sgpbench.metrics.encoding import EncoderError, EncoderSpec
 from sgpbench.metrics.preprocess import IMAGENET, OPENAI, UNIT, Preprocessing
 
-__all__ = ["Answering", "LoadedModel", "TowersForImages", "TowersForTexts", "load_model", "published_positions"]
+__all__ = [
+    "Answering",
+    "Dinov2",
+    "LoadedModel",
+    "Sentences",
+    "TowersForImages",
+    "TowersForTexts",
+    "load_model",
+    "published_positions",
+]
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 _POSITION_OFFSET = 0.1

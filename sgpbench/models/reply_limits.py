@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
+    "ACCEPTED",
+    "LARGE_AT_ONCE",
     "MOST_ERROR_BYTES",
     "MOST_REPLY_BYTES",
     "RedirectRefused",

@@ -9,7 +9,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from sgpbench.errors import DataError
 from sgpbench.records import Json
 
-__all__ = ["ColorName", "Group", "Relation", "Scene", "ShapeName", "read_scene"]
+__all__ = [
+    "ColorName",
+    "Group",
+    "Relation",
+    "Scene",
+    "ShapeName",
+    "Statement",
+    "read_scene",
+]
 
 ShapeName: TypeAlias = Literal["circle", "square", "triangle", "rectangle", "ellipse", "pentagon", "hexagon", "star"]
 ColorName: TypeAlias = Literal["red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "gray", "black"]
