@@ -15,6 +15,7 @@ in for here and nowhere else, each time by something that computes nothing:
 - ``eval_hpsv2.py`` ends in an AttributeError after its results are written (``args.result_dir`` is no argument of it);
 - ``convert_vqa_annos.py`` writes no file for COCO (its ``with open`` stands in the other branch): its ``qa_data`` is read
   from the run script. The questions of objects are published by caption and looked up by file name: they are keyed anew;
+- the fonts are those that ``FONTCONFIG_FILE`` names; the released code draws with the machine's;
 - ``glob.glob`` returns batches in their order; the order of the file system is nobody's choice.
 """
 
