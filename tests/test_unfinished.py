@@ -172,4 +172,5 @@ def test_the_cost_of_a_thousand_is_of_those_answered(tmp_path: Path) -> None:
     document["execution"]["cost_usd"] = 0.09
     file.write_text(json.dumps(document))
     (entry,), _ = read_entries(tmp_path, tmp_path / "cache")
-    assert entry.cost_per_thousand == pytest.approx(1000 * 0.09 / 5)
+    assert entry.cost is not None
+    assert entry.cost.total == pytest.approx(1000 * 0.09 / 5)

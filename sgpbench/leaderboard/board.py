@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from sgpbench.leaderboard.costs import Cost, cost_of
 from sgpbench.leaderboard.entries import Entry, preferred
 from sgpbench.leaderboard.naming import plain, slug
 from sgpbench.leaderboard.standings import Standings
@@ -127,12 +128,12 @@ class Row:
         )
 
     @property
-    def cost_per_thousand(self) -> float | None:
-        """US dollars per 1,000 prompts that were answered, over all its tasks; ``None`` unless all are known."""
-        costs = [entry.result.execution.cost_usd for entry in self.entries.values()]
-        prompts = sum(entry.prompts_answered for entry in self.entries.values())
-        known = [cost for cost in costs if cost is not None]
-        return 1000 * sum(known) / prompts if prompts and len(known) == len(costs) else None
+    def cost(self) -> Cost | None:
+        """What 1,000 prompts that were answered cost, over all its tasks; ``None`` unless all know their price."""
+        entries = self.entries.values()
+        executions = [entry.result.execution for entry in entries]
+        prompts = sum(entry.prompts_answered for entry in entries)
+        return cost_of(executions, prompts, asks=[entry.asks_answerers for entry in entries])
 
     @property
     def tokens_per_drawing(self) -> float | None:

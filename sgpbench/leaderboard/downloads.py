@@ -36,7 +36,8 @@ BIBTEX = """@article{chen2025symbolic,
 _COLUMNS = (
     "model", "arguments", "baseline", "task", "protocol", "column", "column_key", "part", "kind", "mean", "ci_low",
     "ci_high", "n", "clusters", "rank", "rank_low", "rank_high", "missing", "not_ranked", "status", "verification",
-    "validity", "cost_usd_per_1000", "tokens_per_drawing", "parameters_b", "weights", "provider", "date",
+    "validity", "cost_usd_per_1000", "generation_usd_per_1000", "judging_usd_per_1000", "tokens_per_drawing",
+    "parameters_b", "weights", "provider", "date",
 )  # fmt: skip
 _FEED_ENTRIES = 100
 
@@ -107,6 +108,7 @@ def _record(board: Board, row: Row, column: BoardColumn, cell: Cell, part: str, 
         found = cell.number  # type: ignore[assignment]
     rank = cell.rank if kind == "overall" else None
     entry = cell.entry
+    cost = entry.cost if entry else None
     return {
         "model": row.model,
         "arguments": row.arguments,
@@ -130,7 +132,9 @@ def _record(board: Board, row: Row, column: BoardColumn, cell: Cell, part: str, 
         "status": entry.result.status if entry else None,
         "verification": entry.result.verification.status if entry else None,
         "validity": entry.validity.mean if entry and entry.validity else None,
-        "cost_usd_per_1000": entry.cost_per_thousand if entry else None,
+        "cost_usd_per_1000": cost.total if cost else None,
+        "generation_usd_per_1000": cost.generation if cost else None,
+        "judging_usd_per_1000": cost.judging if cost else None,
         "tokens_per_drawing": entry.tokens_per_drawing if entry else None,
         "parameters_b": row.size,
         "weights": row.text("weights"),
@@ -165,8 +169,8 @@ def _parquet(records: Sequence[dict[str, object]]) -> bytes:
     import pyarrow.parquet as pq
 
     kinds = {
-        **dict.fromkeys(("mean", "ci_low", "ci_high", "validity", "cost_usd_per_1000", "parameters_b"), pa.float64()),
-        "tokens_per_drawing": pa.float64(),
+        **dict.fromkeys(("mean", "ci_low", "ci_high", "validity", "parameters_b", "tokens_per_drawing"), pa.float64()),
+        **dict.fromkeys(("cost_usd_per_1000", "generation_usd_per_1000", "judging_usd_per_1000"), pa.float64()),
         **dict.fromkeys(("n", "clusters", "rank", "rank_low", "rank_high"), pa.int64()),
         "baseline": pa.bool_(),
     }

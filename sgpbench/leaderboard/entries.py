@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from sgpbench.errors import ResultError
+from sgpbench.leaderboard.costs import Cost, cost_of
 from sgpbench.leaderboard.digest import Digest, digest_of
 from sgpbench.leaderboard.naming import slug
 from sgpbench.protocol import canonical_hash
@@ -84,10 +85,14 @@ class Entry:
         return self.answered / self.result.identity.samples
 
     @property
-    def cost_per_thousand(self) -> float | None:
-        """US dollars per 1,000 prompts that were answered, without the judge; ``None`` where no price is known."""
-        cost = self.result.execution.cost_usd
-        return None if cost is None or not self.prompts_answered else 1000 * cost / self.prompts_answered
+    def cost(self) -> Cost | None:
+        """What 1,000 prompts that were answered cost; ``None`` where no price of the model is known."""
+        return cost_of([self.result.execution], self.prompts_answered, asks=[self.asks_answerers])
+
+    @property
+    def asks_answerers(self) -> bool:
+        """Whether a model judged or answered for one of its scores."""
+        return any(scoring.answerer is not None for scoring in self.result.scoring.values())
 
     @property
     def tokens_per_drawing(self) -> float | None:

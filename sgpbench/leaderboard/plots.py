@@ -68,7 +68,13 @@ def plot_groups(boards: Sequence[Board]) -> list[PlotGroup]:
             points.sort(key=lambda p: (-p.number.mean if column.higher_is_better else p.number.mean, p.row.key))
             plots = [
                 _scatter(
-                    *(column, points, "Score against cost", "US dollars per 1,000 prompts", figures.dollars),
+                    *(
+                        column,
+                        points,
+                        "Score against cost",
+                        "US dollars per 1,000 prompts, judging included",
+                        figures.dollars,
+                    ),
                     lambda row, c=column: _cost(row, c),  # type: ignore[misc]
                     front=True,
                 ),
@@ -88,7 +94,7 @@ def plot_groups(boards: Sequence[Board]) -> list[PlotGroup]:
 
 def _cost(row: Row, column: BoardColumn) -> float | None:
     entry = row.cells[column.key].entry
-    return entry.cost_per_thousand if entry else None
+    return entry.cost.total if entry and entry.cost else None
 
 
 def pareto_front(points: Sequence[tuple[float, float]], *, higher_is_better: bool = True) -> list[int]:
