@@ -24,8 +24,7 @@ PACKAGE = ROOT / "sgpbench"
 COMMANDS = ROOT / "docs" / "reference" / "commands.md"
 WIDTH = 100
 """Columns of a terminal as ``--help`` is printed into the documentation."""
-STAGED = ROOT / "build" / "docs-pages"
-CONFIGURATION = ROOT / "build" / "mkdocs.yml"
+BUILD = ROOT / "build"
 
 
 def helps() -> Iterator[tuple[str, str]]:
@@ -142,7 +141,7 @@ def made_pages() -> dict[str, dict[str, str]]:
     }
 
 
-def stage(target: Path = STAGED) -> dict[str, list[str]]:
+def stage(target: Path) -> dict[str, list[str]]:
     """Puts all pages into one folder, those made from the code too; returns the made ones by their mark."""
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(ROOT / "docs", target)
@@ -156,14 +155,19 @@ def stage(target: Path = STAGED) -> dict[str, list[str]]:
     return {mark: list(pages) for mark, pages in made.items() if mark}
 
 
-def configure(made: dict[str, list[str]]) -> Path:
-    """Writes the configuration of the site with the made pages in its navigation."""
+def build(folder: Path = BUILD) -> int:
+    """Builds the site into ``docs`` in that folder, from pages and a configuration put beside it. Returns an exit code."""
+    made = stage(folder / "docs-pages")
     lines = []
     for line in (ROOT / "mkdocs.yml").read_text("utf-8").splitlines():
         indent, _, mark = line.partition("- ")
         lines += [f"{indent}- {place}" for place in made[mark]] if mark in made else [line.replace("@root", str(ROOT))]
-    CONFIGURATION.write_text("\n".join(lines) + "\n", "utf-8")
-    return CONFIGURATION
+    configuration = folder / "mkdocs.yml"
+    configuration.write_text("\n".join(lines) + "\n", "utf-8")
+    words = ["build", "--quiet", "--strict", "--config-file", str(configuration)]
+    # What the makers of mkdocs and of its theme disagree about is no concern of ours: both are pinned.
+    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    return subprocess.run([sys.executable, "-m", "mkdocs", *words], cwd=ROOT, env=environment, check=False).returncode
 
 
 def main() -> int:
@@ -172,13 +176,10 @@ def main() -> int:
     COMMANDS.write_text(commands_page(), "utf-8")
     if "--site" not in sys.argv[1:]:
         return 0
-    # What the makers of mkdocs and of its theme disagree about is no concern of ours: both are pinned.
-    words = ["build", "--quiet", "--strict", "--config-file", str(configure(stage()))]
-    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
-    done = subprocess.run([sys.executable, "-m", "mkdocs", *words], cwd=ROOT, env=environment, check=False)
-    if done.returncode == 0:
-        print(f"The site is in {ROOT / 'build' / 'docs'}.")
-    return done.returncode
+    code = build()
+    if code == 0:
+        print(f"The site is in {BUILD / 'docs'}.")
+    return code
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import threading
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import yaml
 from cli_support import caller
 from documents import DOCS_PAGES, ROOT
+from extras import needs_extra
 
 MOST_STEPS = 10
 STEP = re.compile(r"^\d+\. `([\w.]+)`", re.MULTILINE)
@@ -38,7 +40,7 @@ def test_a_function_that_does_not_exist_would_be_found() -> None:
 
 
 def test_a_prompt_really_goes_through_them_in_that_order(
-    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wanted = {(DOCS_PAGES.where_defined(name), name): name for name in steps()}
     came: list[str] = []
@@ -61,7 +63,7 @@ def test_a_prompt_really_goes_through_them_in_that_order(
     assert list(dict.fromkeys(came)) == steps()
 
 
-def test_every_page_is_in_the_navigation_and_every_entry_is_a_page(tmp_path: Any) -> None:
+def test_every_page_is_in_the_navigation_and_every_entry_is_a_page(tmp_path: Path) -> None:
     made = DOCS_PAGES.stage(tmp_path / "pages")
     text = "\n".join(
         f"{line.partition('- ')[0]}- {made[mark][0]}" if (mark := line.partition("- ")[2]) in made else line
@@ -84,3 +86,12 @@ def test_the_reference_of_python_leaves_no_part_of_the_package_out() -> None:
     assert parts.keys() - {""} == folders - {"__pycache__"}
     assert {"sgpbench.reward", "sgpbench.errors", "sgpbench.records"} <= set(parts[""])
     assert all(parts[room][0] == f"sgpbench.{room}.interface" for room in ("metrics", "models", "tasks"))
+
+
+@pytest.mark.slow
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    needs_extra("docs", "mkdocstrings")
+    assert DOCS_PAGES.build(tmp_path) == 0
+    concepts = (tmp_path / "docs" / "concepts.html").read_text("utf-8")
+    assert "<svg" in concepts
+    assert concepts.count('<li><a href="reference/python/') == len(steps())
