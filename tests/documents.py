@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[1]
-_LEFT_OUT = {".venv", "node_modules", "quickstart", "runs", "site", "artifacts"}
+_LEFT_OUT = {".venv", "build", "node_modules", "quickstart", "runs", "site", "artifacts"}
 PAGES = sorted(
     path
     for path in ROOT.rglob("*.md")
@@ -23,6 +25,19 @@ _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"`([^`\n]+)`")
 _LAYOUT = re.compile(r"(<\w+>|\w+)/")
 """A line that shows files rather than a command."""
+
+
+def _docs_pages() -> ModuleType:
+    specification = importlib.util.spec_from_file_location("docs_pages", ROOT / "scripts" / "docs_pages.py")
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+DOCS_PAGES = _docs_pages()
+"""``scripts/docs_pages.py``, which makes the pages that follow from the code."""
 
 
 @dataclass(frozen=True, order=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -13,7 +14,7 @@ import pytest
 import test_catalog
 import typer
 from cli_support import Sgpbench, caller
-from documents import PAGES, ROOT, SCRIPTS, Command, commands, fenced, text_of
+from documents import DOCS_PAGES, PAGES, ROOT, SCRIPTS, Command, commands, fenced, text_of
 from typer.exceptions import TyperException
 
 from sgpbench.cli.app import app
@@ -120,11 +121,16 @@ def test_each_other_command_names_what_is_there(command: Command) -> None:
         pytest.fail(f"{program} is no program that a document of ours shows")
 
 
+MADE = {ROOT / "docs" / place for pages in DOCS_PAGES.made_pages().values() for place in pages}
+"""Pages of the site that are made while it is built."""
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_within_the_repository_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
         if not re.match(r"https?://|#|mailto:", target):
-            assert (page.parent / target.partition("#")[0]).exists(), target
+            file = Path(os.path.normpath(page.parent / target.partition("#")[0]))
+            assert file.exists() or file in MADE, target
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -135,16 +141,30 @@ def test_files_named_in_code_are_there(page: Path) -> None:
         assert (ROOT / name).exists(), name
 
 
+INCLUDED = re.compile(r'--8<-- "([\w/.-]+)"\n')
+ENTRY_POINT = re.compile(r'\[project\.entry-points\."(sgpbench\.\w+)"\]\n\w+ = "[\w.]+:\w+"\n')
+
+
 def test_every_example_block_is_in_a_language_that_a_test_here_reads() -> None:
     found = {
         (str(page.relative_to(ROOT)), language)
         for page in PAGES
         for language in ("toml", "python")
-        if fenced(page, language)
+        for block in fenced(page, language)
+        # What is included is a file that other tests read; an entry point is of one of the groups that are looked up.
+        if not (INCLUDED.fullmatch(block) or ENTRY_POINT.fullmatch(block))
     }
     assert found == {("CONTRIBUTING.md", "toml"), ("tasks/README.md", "python"), ("tasks/README.md", "toml")}
     told = {language for page in PAGES for language in re.findall(r"^```(\w+)$", page.read_text("utf-8"), re.MULTILINE)}
     assert told <= {"toml", "python", "sh", "console", "text"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_a_page_includes_or_registers_is_there(page: Path) -> None:
+    text = page.read_text("utf-8")
+    source = "\n".join(path.read_text("utf-8") for path in (ROOT / "sgpbench").rglob("*.py"))
+    assert all((ROOT / name).is_file() for name in INCLUDED.findall(text))
+    assert all(f'"{group}"' in source for group in ENTRY_POINT.findall(text))
 
 
 def test_the_catalog_example_passes_the_checks_that_it_is_told_to_pass(tmp_path: Path) -> None:
@@ -178,13 +198,17 @@ def test_the_smallest_task_can_be_asked(sgpbench: Sgpbench, tmp_path: Path) -> N
     assert "3 ok" in done.out
 
 
-def test_the_smallest_adapter_can_be_asked(sgpbench: Sgpbench, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("page", "example"), [("docs/how-to/adapter.md", "my_adapter.py"), ("docs/how-to/metric.md", "my_metric.py")]
+)
+def test_the_smallest_plugin_can_be_tried(sgpbench: Sgpbench, tmp_path: Path, page: str, example: str) -> None:
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
-    (command,) = {one.words for one in commands(ROOT / "CONTRIBUTING.md") if "my_adapter" in one.words}
-    assert command in {one.words for one in commands(ROOT / "examples" / "my_adapter.py")}
+    (command,) = {one.words for one in commands(ROOT / page) if example in one.words and " run " in one.words}
+    assert command in {one.words for one in commands(ROOT / "examples" / example)}
     done = sgpbench(*shlex.split(command)[1:])
     assert done.code == 0, done.err
     assert "5 ok" in done.out
+    assert example == "my_adapter.py" or "ink" in done.out
 
 
 OFFLINE = ("doctor", "status", "show", "export", "validate", "compare", "leaderboard build", "tasks list", "tasks show",

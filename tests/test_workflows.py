@@ -70,8 +70,9 @@ def test_a_submission_is_judged_by_the_base_branch() -> None:
 def test_the_matrix_holds_the_core_alone_each_extra_alone_and_all_together() -> None:
     (ci,) = [workflow(file) for file in WORKFLOWS if file.stem == "ci"]
     alone = {extras.removeprefix("dev").lstrip(",") for extras in ci["jobs"]["alone"]["strategy"]["matrix"]["extras"]}
-    # vLLM brings a torch of its own, and its tests want a GPU's worth of memory.
-    assert alone == {"", *PROJECT["optional-dependencies"]} - {"dev", "vllm"}
+    # vLLM brings a torch of its own, and its tests want a GPU's worth of memory; docs is a job of its own.
+    assert alone == {"", *PROJECT["optional-dependencies"]} - {"dev", "docs", "vllm"}
+    assert any("python scripts/docs_pages.py --site" in step.get("run", "") for step in ci["jobs"]["docs"]["steps"])
     assert any(step.get("run") == "bash .ci/run" for step in ci["jobs"]["everything"]["steps"])
 
 
@@ -83,7 +84,7 @@ def locked() -> dict[str, list[str]]:
     return found
 
 
-@pytest.mark.parametrize("extra", [None, "dev", "local", "paper"])
+@pytest.mark.parametrize("extra", [None, "dev", "docs", "local", "paper"])
 def test_the_lock_holds_what_the_project_asks_for(extra: str | None) -> None:
     for asked in PROJECT["optional-dependencies"][extra] if extra else PROJECT["dependencies"]:
         requirement = Requirement(asked)
